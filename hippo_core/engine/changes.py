@@ -120,7 +120,6 @@ def _wanted(state: EngineState, command: EditStudy) -> tuple[Study, StudySpec]:
             f"study '{study.name}' was changed by somebody else meanwhile.", "Look at it, and edit it again."
         )
     spec = choose(command.spec, known_slots(state, command.spec.program.resources), study.spec)
-    require_created(study, spec)
     _check(study, spec)
     spec = continued(study, spec)
     _check_exploring(study, spec)
@@ -209,6 +208,7 @@ def _check(study: Study, spec: StudySpec) -> None:
             )
     if isinstance(spec.max_steps, int) and isinstance(before.max_steps, int):
         _raised("max_steps", spec.max_steps, before.max_steps)
+    require_created(study, spec)
     _check_initial(study, spec)
 
 

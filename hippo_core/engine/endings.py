@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hippo_core.endings import Ending, MaxSlotHours, MaxTrainedSteps, Plateau, Target, Terminator, Timeout
 from hippo_core.engine.best import best_so_far, evaluated
 from hippo_core.engine.budget import overcommitted, used_in_words, used_steps
+from hippo_core.engine.creation import create_no_more
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import point_values, progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
@@ -50,8 +51,6 @@ class Held:
 
 def end_if_held(decision: Decision, study: Study) -> bool:
     """Ends a running study if an ending holds, its target apart; tells whether it did."""
-    if study.uncreated:
-        return False
     held = _first(study, study.spec, look=False) or _overcommitted(decision, study)
     if held is None:
         return False
@@ -202,7 +201,7 @@ def _overcommitted(decision: Decision, study: Study) -> Held | None:
 
 
 def _runs(study: Study) -> bool:
-    return study.state is StudyState.RUNNING and not (study.ending or study.uncreated)
+    return study.state is StudyState.RUNNING and not study.ending
 
 
 def _reaches(study: Study, values: Values | None, spec: StudySpec | None = None) -> bool:
@@ -268,6 +267,7 @@ def _end_at(decision: Decision, study: Study, winner: Trial, step: int) -> None:
 
 
 def _end(decision: Decision, study: Study, held: Held, winner: Trial | None, step: int) -> None:
+    create_no_more(decision, study)
     decision.emit(EndingHeld(study=study.id, ending=held.ending.word, reason=held.reason))
     reason = f"{ENDED}{held.reason}"
     for each in [] if winner is None else study.members(winner.number):

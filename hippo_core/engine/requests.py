@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from hippo_core.engine.creation import create_no_more
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress, trained_upto
 from hippo_core.engine.events import (
@@ -206,6 +207,7 @@ def diverge(decision: Decision, study: Study, trial: Trial, node: Node, step: in
 
 def fail_study(decision: Decision, study: Study, reason: str) -> None:
     """Fails a study with all its open trials, for one reason."""
+    create_no_more(decision, study)
     for number in sorted(study.open):
         fail(decision, study, study.member(number), reason)
     if study.state is not StudyState.FAILED:

@@ -70,7 +70,7 @@ def uncounted(volatile: Volatile, study: int, now: float | None) -> float:
 def _timeouts(state: EngineState, volatile: Volatile) -> Iterator[tuple[int, float]]:
     for number, since in list(volatile.running.items()):
         study = state.studies.get(number)
-        timeout = None if study is None or study.ending or study.uncreated else study.spec.ending(Timeout)
+        timeout = None if study is None or study.ending else study.spec.ending(Timeout)
         if study is not None and timeout is not None:
             yield number, since + timeout.seconds - study.ran_seconds
 

@@ -115,7 +115,7 @@ def _ends_short(decision: Decision, study: Study, room: Room | None) -> bool:
         Whether nothing else is to follow.
     """
     study.short = "" if room is None else room.short
-    if not study.short or study.open or study.uncreated:
+    if not study.short or study.open:
         return False
     # What a path trains on that nobody waits for any more is charged; else there is room for more.
     if not trains(decision.state, study):

@@ -128,19 +128,24 @@ class Timeline:
     def begun(self, trial: RecordedTrial) -> float | None:
         """When the first step of a trial was trained; where it was there already, when the trial was made.
 
-        What it came to is known exactly, and its steps came one after the other before that. None: nothing is there.
+        When the end of one became known is known exactly, and its steps came one after the other before that. None:
+        nothing of it is there.
         """
         if not trial.step:
             return None
-        first = [
-            stretch.begin
+        stretches = [
+            stretch
             for node, start, stop in trial.path
             for stretch in self._by_node.get(node, ())
             if stretch.start < stop and start < stretch.stop
         ]
-        known = self._last_arrival.get(trial.number)
-        latest = [] if known is None else [known - self.seconds(trial)[0]]
-        return max([self._created(trial), *([min(first + latest)] if first else [])])
+        if not stretches:
+            return self._created(trial)
+        first = min(stretches, key=lambda each: each.begin)
+        begin, known = first.begin, self._last_arrival.get(trial.number)
+        if known is not None and trial.state in ENDED_TRIAL_STATES:
+            begin = max(first.lease.granted, min(begin, known - self.seconds(trial)[0]))
+        return max(self._created(trial), begin)
 
     def ended(self, trial: RecordedTrial) -> float | None:
         """When the last that a trial came to was known; None: it has not ended."""

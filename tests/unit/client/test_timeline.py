@@ -61,6 +61,14 @@ def test_a_trial_began_as_long_before_its_end_was_known_as_its_steps_took() -> N
         (10.5, 15.0),
     ]
 
+    content["trials"][0] |= {"state": "waiting"}
+    on_its_way = recorded.recording(content)
+    assert Timeline(on_its_way).begun(on_its_way.trials[0]) == 10.5
+    content["trials"][0] |= {"state": "completed"}
+    content["arrivals"][0] |= {"seconds": 13.5}
+    early = recorded.recording(content)
+    assert Timeline(early).begun(early.trials[0]) == 10.0, "not before its lease"
+
 
 def test_what_a_trial_took_and_what_of_it_others_have_too(study: Recording) -> None:
     timeline = Timeline(study)

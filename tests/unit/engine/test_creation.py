@@ -27,6 +27,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     StopStudy,
     SubmitStudy,
+    Tick,
 )
 from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.lookup import find_trial
@@ -35,6 +36,7 @@ from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.errors import Conflict, NotFound
+from hippo_core.objective import Objective
 from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import (
@@ -47,6 +49,7 @@ from tests.unit.engine.test_cluster import (
 )
 from tests.unit.engine.test_horizons import family
 from tests.unit.engine.test_importing import bring, exported
+from tests.unit.engine.test_populations import made as population
 from tests.unit.engine.test_quotas import allow
 
 AT_ONCE = 5
@@ -208,41 +211,63 @@ def test_a_study_that_is_stopped_has_no_more_trials_whatever_is_asked_of_it(
     assert len(cluster.engine.state.studies[1].trials) == trials
 
 
-def test_a_stopped_study_that_may_not_have_so_few_trials_gets_all_and_is_stopped() -> None:
-    first = tuple(spec().point(number) for number in range(AT_ONCE + 1))
-    cluster = Cluster(0, {})
-    study = submitted(cluster, replace(spec(), initial=first))
-    cluster.tell(StopStudy(project="default", name="study"))
-    assert study.state is StudyState.STOPPED
-    assert {trial.state for trial in study.trials.values()} == {TrialState.STOPPED}
-    assert len(study.trials) == study.spec.max_trials == study.spec.known_trials > AT_ONCE
+def test_a_stopped_study_has_as_many_trials_as_it_has_to_have() -> None:
+    """1. Its 7 first points are given: it has 7. 2. A population of which one point comes at a time has all, as one is
+    too few."""
+    first = tuple(spec().point(number) for number in range(7))
+    for made, trials in ((replace(spec(), initial=first), 7), (population(repeats=5), 6)):
+        cluster = Cluster(0, {})
+        study = submitted(cluster, made)
+        cluster.tell(StopStudy(project="default", name="study"))
+        assert {trial.state for trial in study.trials.values()} == {TrialState.STOPPED}
+        assert len(study.trials) == study.spec.max_trials == trials
 
 
+def test_a_study_that_fails_has_no_more_trials() -> None:
+    """What it shares with another was trained, and reported no such metric: it fails as it is submitted."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, replace(spec("before"), max_trials=3))
+    cluster.run()
+    submit(cluster, replace(spec(), objectives=(Objective(metric="missing", maximize=True),)))
+    study = cluster.engine.state.studies[2]
+    assert (study.state, len(study.trials), wanted(cluster)) == (StudyState.FAILED, AT_ONCE, [])
+
+
+@pytest.mark.parametrize("at_once", [AT_ONCE, 200])
 @pytest.mark.parametrize(
-    "ending",
+    ("ending", "known"),
     [
-        endings.Target(value=0.0),
-        endings.Timeout(seconds=1.0),
-        endings.MaxTrainedSteps(steps=40),
-        endings.MaxSlotHours(hours=1e-9),
+        (endings.Target(value=0.98), True),
+        (endings.Plateau(patience=2, min_change=0.0), True),
+        (endings.Timeout(seconds=1.0), False),
+        (endings.MaxTrainedSteps(steps=1), False),
     ],
 )
-def test_no_ending_holds_before_all_are_there(ending: endings.Ending) -> None:
-    """1. What is trained by another study, and time, would end it. 2. It ends with the last of its trials."""
-    cluster = Delaying(0, {"a": 2})
-    submit(cluster, replace(spec("before"), max_trials=3))
-    cluster.creates = True
-    cluster.run()
-    cluster.creates = False
+def test_an_ending_holds_meanwhile_as_it_does_where_all_are_there(
+    monkeypatch: pytest.MonkeyPatch, ending: endings.Ending, known: bool, at_once: int
+) -> None:
+    """1. Another study has trained all, or nobody; time passes. 2. It ends as soon as that is known, with what it has
+    then. 3. With a larger max_trials, and without the ending, it gets the others."""
+    monkeypatch.setattr(creation, "AT_ONCE", at_once)
+    cluster = Cluster(0, {"a": 2})
+    if known:
+        submit(cluster, spec("before"))
+        cluster.run()
     submit(cluster, replace(spec(), endings=(ending,)))
-    study = cluster.engine.state.studies[2]
-    for _ in range(200):
-        cluster.act()
-    assert (study.state, study.ending) == (StudyState.RUNNING, "")
-    cluster.creates = True
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    if isinstance(ending, endings.Timeout):
+        cluster.now += 2.0
+        cluster.tell(Tick())
+    while study.state is StudyState.RUNNING and wanted(cluster):
+        cluster.tell(wanted(cluster)[0])
+    assert study.ending == ending.word
+    assert len(study.trials) == study.spec.max_trials
+    assert wanted(cluster) == []
+    cluster.tell(SubmitStudy(project="default", user="u", spec=spec()))
     cluster.run()
-    assert (study.state, study.ending) == (StudyState.COMPLETED, ending.word)
-    assert len(study.trials) == POINTS
+    assert (study.state, study.ending, len(study.trials)) == (StudyState.COMPLETED, "", POINTS)
+    expect_as_trained_alone(cluster, "study")
 
 
 @pytest.mark.parametrize("neighbour", [samplers.outside(), samplers.tpe()])
