@@ -72,6 +72,8 @@ def _count(store: Store, slots: int) -> tuple[int, int]:
     environment = {"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"}
     write(commands.CreateProject(project="default"))
     write(commands.SubmitStudy(project="default", user="u", spec=study("study", "b", TRIALS, 10)))
+    while wanted := engine.wanted_of(commands.CreateTrials):
+        write(*wanted)
     write(
         *(
             commands.RegisterWorker(
