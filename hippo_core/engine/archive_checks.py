@@ -15,8 +15,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold
-from hippo_core.engine.creation import forget_grown
 from hippo_core.engine.evaluations import trained_upto
+from hippo_core.engine.growing import forget_grown
 from hippo_core.engine.invariants import INVARIANTS
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import RequestState, StudyState

@@ -14,7 +14,7 @@ from hippo_core.choosing import choose
 from hippo_core.differences import difference_lines
 from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import EditStudy, ExtendStudy
-from hippo_core.engine.creation import create_further_horizons, create_known
+from hippo_core.engine.creation import create_further_horizons
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
 from hippo_core.engine.environments import known_slots
@@ -26,7 +26,7 @@ from hippo_core.engine.events import (
     TrialLimited,
     TrialStateChanged,
 )
-from hippo_core.engine.growing import require_created
+from hippo_core.engine.growing import create_known, require_created
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.points import continued, drawn_otherwise, further_points, tried_points
 from hippo_core.engine.proposals import renew
@@ -292,10 +292,11 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
     require_created(study, spec)
     before, points = study.spec, further_points(study, spec)
     coming = study.uncreated  # for which there is room
+    more = points.count > coming
     another_policy = spec.policy != before.policy
-    further = _goes_further(study, spec, points.count > coming)
+    further = _goes_further(study, spec, more)
     ended = study.state in ENDED_STUDY_STATES
-    taken_up = _takes_up(study, spec, points.count > coming)
+    taken_up = _takes_up(study, spec, more)
     if taken_up:
         require_none(study, spec)
     require_room(

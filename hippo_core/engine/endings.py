@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from hippo_core.endings import Ending, MaxSlotHours, MaxTrainedSteps, Plateau, Target, Terminator, Timeout
 from hippo_core.engine.best import best_so_far, evaluated
 from hippo_core.engine.budget import overcommitted, used_in_words, used_steps
-from hippo_core.engine.creation import create_no_more
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import point_values, progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
+from hippo_core.engine.growing import create_no_more
 from hippo_core.engine.requests import close_request, objective_value, through
 from hippo_core.engine.stagnation import Stagnation, stagnation
 from hippo_core.engine.states import RequestState, StudyState, TrialState

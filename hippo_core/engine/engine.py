@@ -18,7 +18,6 @@ from hippo_core.engine import (
     changes,
     consultations,
     cordons,
-    creation,
     enqueueing,
     fold,
     fold_known,
@@ -193,7 +192,7 @@ class Engine:
                 self.volatile.held[node.plan] = now + self.settings.full_seconds
         for plan in state.plans.values():
             plan.tree.refresh(now)  # here, and not before the first answer
-        creation.forget_grown(state)
+        growing.forget_grown(state)
 
     def handle(self, command: Command, now: float) -> Outcome:
         """Decides what a command means.
@@ -215,7 +214,7 @@ class Engine:
             self._follow(decision)
         preparing.prepare(decision)
         running_time.count(decision, last=isinstance(command, Tick) and command.last)
-        creation.forget_grown(self.state)
+        growing.forget_grown(self.state)
         return Outcome(events=tuple(decision.events), result=result, waits=tuple(decision.waits))
 
     def _follow(self, decision: Decision) -> None:

@@ -11,7 +11,6 @@ from enum import IntEnum
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_begun
-from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision, Preparations, Volatile
 from hippo_core.engine.environments import (
@@ -23,6 +22,7 @@ from hippo_core.engine.environments import (
     takers,
 )
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
+from hippo_core.engine.growing import growing_plans
 from hippo_core.engine.orphans import end_orphans
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import StudyState

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from hippo_core.engine.alone import is_alone, makes_room
 from hippo_core.engine.commands import CreateTrials
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
-from hippo_core.engine.creation import trials_to_create
+from hippo_core.engine.growing import trials_to_create
 from hippo_core.engine.judging import is_attentive
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState, PlanState

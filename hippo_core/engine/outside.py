@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import PointsWanted
 from hippo_core.engine.granting import idle_slots_for
+from hippo_core.engine.growing import growing_plans
 from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.study import Study

@@ -9,10 +9,10 @@ the study has its turn as any other.
 from __future__ import annotations
 
 from hippo_core.engine.budget import Room
-from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import idle_slots
 from hippo_core.engine.granting import idle_slots_for
+from hippo_core.engine.growing import growing_plans
 from hippo_core.engine.settling import carry_out
 from hippo_core.engine.study import Study
 from hippo_core.policies import Promote

@@ -14,10 +14,11 @@ from typing import Any
 
 from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import ExhaustSpace, FailProposal, ProposeTrial
-from hippo_core.engine.creation import create_point, growing_plans
+from hippo_core.engine.creation import create_point
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
 from hippo_core.engine.granting import idle_slots_for, slots_for
+from hippo_core.engine.growing import growing_plans
 from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import RequestState, StudyState, TrialState

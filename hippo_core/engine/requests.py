@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 
-from hippo_core.engine.creation import create_no_more
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress, trained_upto
 from hippo_core.engine.events import (
@@ -14,6 +13,7 @@ from hippo_core.engine.events import (
     StudyStateChanged,
     TrialStateChanged,
 )
+from hippo_core.engine.growing import create_no_more
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.study import Study
 from hippo_core.engine.trial import Trial

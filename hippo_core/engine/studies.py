@@ -19,7 +19,6 @@ from hippo_core.engine.commands import (
     StopTrial,
     SubmitStudy,
 )
-from hippo_core.engine.creation import create_known, create_no_more
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there
 from hippo_core.engine.environments import choose_plan, clear_plan, known_slots
@@ -32,6 +31,7 @@ from hippo_core.engine.events import (
     TrialLimited,
     TrialWanted,
 )
+from hippo_core.engine.growing import create_known, create_no_more
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.points import continued, drawn_otherwise, further_points
 from hippo_core.engine.policy_answers import forgive

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hippo_core.engine import creation
+from hippo_core.engine import growing
 from hippo_server import reporting
 from hippo_storage.storage import Storage
 from tests.simulation.virtual_time import VirtualClock, VirtualQueue, VirtualThreading
@@ -93,7 +93,7 @@ def stand_ins(
         (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
         (importlib.import_module("hippo_server.health"), "POLL_SECONDS", POLL_SECONDS),
         (reporting, "soon", _soon(chance)),
-        (creation, "AT_ONCE", chance.choice(CREATED_AT_ONCE)),
+        (growing, "AT_ONCE", chance.choice(CREATED_AT_ONCE)),
         (importlib.import_module("hippo_server.driver"), "Engine", engine),
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),
         (importlib.import_module("hippo_server.sweeping"), "IDLE_SECONDS", POLL_SECONDS),

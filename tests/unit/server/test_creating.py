@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hippo_core.engine import creation
+from hippo_core.engine import growing
 from hippo_core.engine.commands import Command, CreateProject, CreateTrials, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.errors import Unavailable
@@ -44,7 +44,7 @@ class Term:
 
 @pytest.fixture
 def term(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(creation, "AT_ONCE", 10)
+    monkeypatch.setattr(growing, "AT_ONCE", 10)
     return Term()
 
 

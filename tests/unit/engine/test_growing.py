@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hippo_core import endings, policies, samplers
 from hippo_core.engine import archive as archives
-from hippo_core.engine import creation
+from hippo_core.engine import growing
 from hippo_core.engine.changes import preview
 from hippo_core.engine.commands import (
     Command,
@@ -58,7 +58,7 @@ POINTS = 36
 
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(creation, "AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(growing, "AT_ONCE", AT_ONCE)
 
 
 class Delaying(Cluster):
@@ -248,7 +248,7 @@ def test_an_ending_holds_meanwhile_as_it_does_where_all_are_there(
 ) -> None:
     """1. Another study has trained all, or nobody; time passes. 2. It ends as soon as that is known, with what it has
     then. 3. With a larger max_trials, and without the ending, it gets the others."""
-    monkeypatch.setattr(creation, "AT_ONCE", at_once)
+    monkeypatch.setattr(growing, "AT_ONCE", at_once)
     cluster = Cluster(0, {"a": 2})
     if known:
         submit(cluster, spec("before"))
