@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,21 @@ from hippo_client.local import Home, attach
 from tests.waiting import until
 
 STUDY_FOLDER = Path(__file__).parent / "study"
+LOG_LINES = 60
 COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows the last of what its processes logged."""
+    report = yield
+    if report.when == "call" and report.failed and isinstance(item, pytest.Function):
+        for pool in item.funcargs.values():
+            if isinstance(pool, Pool):
+                for log in sorted(pool.path.glob("*.log")):
+                    lines = log.read_text(errors="replace").splitlines()
+                    report.sections.append((log.name, "\n".join(lines[-LOG_LINES:])))
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -125,22 +139,39 @@ class Pool:
         )
         until(ready.exists, "a ready server")
 
-    def start_worker(self, name: str, slots: int = 1, *options: str) -> None:
-        """Starts a worker with a data folder of its own, and the home's token unless it joins with another."""
+    def start_worker(self, name: str, slots: int = 1, *options: str, group: Path | None = None) -> None:
+        """Starts a worker with a data folder of its own, and the home's token unless it joins with another.
+
+        Args:
+            name: Its name.
+            slots: How many paths it trains at a time.
+            options: Further ones of ``hippo-worker``.
+            group: The control group that it is born in.
+        """
         token = ("--token-file", str(self.path / "server" / "worker.token"))
         self._start(
             name,
             "hippo_worker.main",
             *("--server", self.address, *(() if "--join-token-file" in options else token)),
             *("--name", name, "--slots", str(slots), "--data-dir", str(self.path / name), *options),
+            group=group,
         )
 
-    def _start(self, name: str, module: str, *arguments: str) -> None:
+    def _start(self, name: str, module: str, *arguments: str, group: Path | None = None) -> None:
+        # It enters its group by itself, before it starts a process that would stay outside.
+        enter = (
+            ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
+            if group is not None
+            else []
+        )
         log = self.path / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], env=environment(), stdout=file, stderr=file
+                [*enter, sys.executable, "-m", module, *arguments],
+                env=environment(),
+                stdout=file,
+                stderr=file,
             )
 
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:

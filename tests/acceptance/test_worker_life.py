@@ -212,8 +212,7 @@ def test_a_runner_that_the_kernel_kills_for_lack_of_memory(pool: Pool) -> None:
     2. it is tried once more; then the trial fails with what the runner held, and the other trial completes
     """
     with memory_group() as group:
-        pool.start_worker("one", 2)
-        (group / "cgroup.procs").write_text(str(pool.processes["one"].pid))
+        pool.start_worker("one", 2, group=group)
         handle = submit(pool, "Hungry", "16, 32")
         handle.wait(progress=False, timeout=120)
         small, large = handle.trials()
