@@ -50,7 +50,9 @@ STARTS: Mapping[str, Callable[[socket.socket, dict[str, Any]], int]] = {
     PolicySettings.module: _start_policy,
 }
 _PR_SET_PDEATHSIG = 1
-_OUT_OF_MEMORY_SCORE = 500
+_OUT_OF_MEMORY_SCORE = Path("/proc/self/oom_score_adj")
+_MOST_SCORE = 1000
+_RUNNER_SCORE = 500  #: above the daemon's and this process's, whatever a container gave them
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  #: of a process's resources, in bytes
 _RECEIVE_BYTES = 1 << 16
 
@@ -132,7 +134,8 @@ class Forkserver:
             for end in (self._control, self._signals, self._signals_write):
                 end.close()
             with contextlib.suppress(OSError):
-                Path("/proc/self/oom_score_adj").write_text(str(_OUT_OF_MEMORY_SCORE))
+                score = int(_OUT_OF_MEMORY_SCORE.read_text()) + _RUNNER_SCORE
+                _OUT_OF_MEMORY_SCORE.write_text(str(min(score, _MOST_SCORE)))
             os.environ.update(plain["environment"])
             settings = plain["settings"]
             if plain["own_interpreter"]:

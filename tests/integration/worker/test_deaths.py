@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +16,23 @@ from tests.integration.worker.conftest import Bench, Worker, make_lease, make_pr
 from tests.integration.worker.scripted_server import ScriptedServer
 
 StartWorker = Callable[..., Worker]
+
+
+def out_of_memory_score(pid: int | str) -> Path:
+    """What is added to a process's use of memory when the kernel looks for one to kill, in thousandths of all."""
+    return Path(f"/proc/{pid}/oom_score_adj")
+
+
+@contextlib.contextmanager
+def bearing(score: int) -> Iterator[None]:
+    """What is started meanwhile is born with a score, as in a container that has one."""
+    own = out_of_memory_score("self")
+    before = own.read_text()
+    own.write_text(str(score))
+    try:
+        yield
+    finally:
+        own.write_text(before)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -45,6 +64,24 @@ async def test_a_runner_that_dies_is_told_with_whose_fault_it_is(
     if how == "segv":
         assert "Segmentation fault" in failed.traceback
     assert following.steps == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(not out_of_memory_score("self").exists(), reason="only Linux has such scores")
+@pytest.mark.parametrize(("daemon", "expected"), [(300, 800), (900, 1000)])
+async def test_the_kernel_would_rather_kill_a_runner_than_its_daemon(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, daemon: int, expected: int
+) -> None:
+    """Also where a container gave the daemon a score of its own, as Kubernetes does."""
+    with bearing(daemon):
+        worker = start_worker()
+    await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    (runner,) = worker.runners()
+    (forkserver,) = psutil.Process(worker.process.pid).children()
+    scores = [
+        out_of_memory_score(pid).read_text() for pid in (worker.process.pid, forkserver.pid, runner.pid)
+    ]
+    assert [int(score) for score in scores] == [daemon, daemon, expected]
 
 
 async def test_kill_minus_nine_of_the_daemon_leaves_no_process(
