@@ -36,6 +36,8 @@ SPEEDS = {"fsync_8k_ms": 1.5, "loop_ms": 1.15}
 """Of what is measured of the machine: the ratio from which it is another one."""
 BUSY = 0.5
 """The load, as a share of the cores, from which a subject was measured beside other work."""
+COUNTS = 1.15
+"""The ratio of what a core counted from which it was slower in one run."""
 AT_ONCE = 1.2
 """The ratio of what all cores did together from which their host left them less in one run."""
 WAKE = 1.5
@@ -168,6 +170,8 @@ def _conditions(name: str, before: Measured, after: Measured, cores: int) -> Ite
 def _moments(when: str, old: Moment, new: Moment, cores: int) -> Iterator[str]:
     if max(old.load, new.load) > BUSY * cores and abs(old.load - new.load) > BUSY:
         yield f"{when} it the load was {old.load:.1f}, and {new.load:.1f} in the new run"
+    if _apart(old.counts_m_s, new.counts_m_s, COUNTS):
+        yield f"{when} it a core counted {old.counts_m_s:g} M/s, and {new.counts_m_s:g} in the new run"
     if _apart(old.at_once, new.at_once, AT_ONCE):
         yield f"{when} it all cores did the work of {old.at_once:g}, and of {new.at_once:g} in the new run"
     if _apart(old.wake_us, new.wake_us, WAKE):

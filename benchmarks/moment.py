@@ -1,7 +1,7 @@
 """What a machine gives at a moment: its load, and what its host leaves it, which no load average shows.
 
-The cores of a virtual machine may be shared with others, and caches and memory always are: then all cores at once do
-hardly more than one alone, a process that waits is woken late, or what does not fit into a cache takes longer.
+The cores of a virtual machine may be shared with others, and caches and memory always are: then each core is slow, all
+of them do hardly more than one alone, a process that waits is woken late, or what fits into no cache takes longer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.stdin.readline()
 count, end = 0, time.perf_counter() + {SECONDS}
 while time.perf_counter() < end:
     count += 1
-print(count)
+print(count / {SECONDS})
 """
 ECHO = """
 import os
@@ -46,15 +46,20 @@ class Moment:
             machine's own. None: it was not measured.
         wake_us: Until a byte to a process on another core is back, in microseconds. None: it was not measured.
         copy_gb_s: How fast one core copies what fits into no cache, in 10^9 bytes a second. None: it was not measured.
+        counts_m_s: How far one core counts in Python, reading the clock each time, in 10^6 a second. None: it was not
+            measured.
     """
 
     load: float = 0.0
     at_once: float | None = None
     wake_us: float | None = None
     copy_gb_s: float | None = None
+    counts_m_s: float | None = None
 
     def __str__(self) -> str:
         said = f"load {self.load:.1f}"
+        if self.counts_m_s is not None:
+            said += f", one core counts {self.counts_m_s:.1f} M/s"
         if self.at_once is not None:
             said += f", all cores {self.at_once:.2f} x one"
         if self.wake_us is not None:
@@ -66,23 +71,27 @@ class Moment:
 
 def now() -> Moment:
     """The machine as it is now; takes some seconds, before which the load is read."""
-    return Moment(load=os.getloadavg()[0], at_once=_at_once(), wake_us=_wake_us(), copy_gb_s=_copy_gb_s())
-
-
-def _at_once() -> float:
+    load = os.getloadavg()[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return round(statistics.median(_counted(cores) / _counted(1) for _ in range(ROUNDS)), 2)
+    counted = [(_counted(1), _counted(cores)) for _ in range(ROUNDS)]
+    return Moment(
+        load=load,
+        at_once=round(statistics.median(together / alone for alone, together in counted), 2),
+        wake_us=_wake_us(),
+        copy_gb_s=_copy_gb_s(),
+        counts_m_s=round(statistics.median(alone for alone, _ in counted) / 1e6, 2),
+    )
 
 
-def _counted(processes: int) -> int:
-    """How far so many processes count, all together."""
+def _counted(processes: int) -> float:
+    """How far so many processes count in a second, all together."""
     counting = [_child(COUNT) for _ in range(processes)]
     for each in counting:
         assert each.stdout is not None
         each.stdout.read(len("ready\n"))
     for each in counting:
         _tell(each, b"\n")
-    return sum(int(each.communicate()[0]) for each in counting)
+    return sum(float(each.communicate()[0]) for each in counting)
 
 
 def _wake_us() -> float | None:

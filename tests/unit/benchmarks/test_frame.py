@@ -32,7 +32,7 @@ def results(
     *figures: Figure,
     curves: tuple[Curve, ...] = (),
     drawings: tuple[Drawing, ...] = (),
-    before: Moment = Moment(0.1, 2.0, 50.0, 10.0),  # noqa: B008 - it cannot be changed
+    before: Moment = Moment(0.1, 2.0, 50.0, 10.0, 8.0),  # noqa: B008 - it cannot be changed
     **machine: object,
 ) -> Results:
     after = Moment(1.0)
@@ -121,7 +121,7 @@ def test_what_cannot_be_compared_is_told() -> None:
     old = results(cost(1.0), cost(1.0, name="gone"), cost(1.0, name="changed"), curves=(CURVE,))
     new = results(
         cost(1.0), cost(1.0, name="came"), cost(1.0, name="changed", unit="ms"), curves=(CURVE,),
-        processor="another", fsync_8k_ms=1.2, loop_ms=13.0, before=Moment(1.9, 1.2, 80.0, 5.0),
+        processor="another", fsync_8k_ms=1.2, loop_ms=13.0, before=Moment(1.9, 1.2, 80.0, 5.0, 4.0),
     )  # fmt: skip
     new.subjects["more"] = Measured(failed="it broke")
     found = compare.compare(old, new)
@@ -140,6 +140,7 @@ def test_what_cannot_be_compared_is_told() -> None:
             "before it all cores did the work of 2, and of 1.2",
             "a wake-up took 50 us, and 80",
             "a core copied 10 GB/s, and 5",
+            "a core counted 8 M/s, and 4",
         )
     )
     assert "fsync" not in told
@@ -251,3 +252,5 @@ def test_what_a_machine_gives_is_measured(monkeypatch: pytest.MonkeyPatch) -> No
     assert found.wake_us is None or found.wake_us > 0.0
     assert found.copy_gb_s is not None
     assert found.copy_gb_s > 0.0
+    assert found.counts_m_s is not None
+    assert found.counts_m_s > 0.0
