@@ -5,19 +5,22 @@ the same call) and results (``run.results``) are of one whose points come from o
 for those that are told meanwhile. All come at rates that leave the machine room, so that what is measured is an answer,
 and no queue; but for the reports that are counted, each of which follows on the answer to the last. A point of TPE is
 made as the server's processes do, of a study whose trials have completed.
+
+A server of its own has each of the sizes, and they take turns, so that a machine that is slower for a while is so for
+all of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
-import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 
-from benchmarks.control.outside import Heard, converse, fill, told_so_far
+from benchmarks.control.outside import converse, fill, told_so_far
 from benchmarks.control.playing import Played, play, quantile
 from benchmarks.control.serving import Served, served
 from benchmarks.control.specs import study
@@ -30,7 +33,7 @@ from hippo_server.proposals.sampling import make_point
 
 SIZES = (0, 10_000, 100_000)
 ROUNDS = 3
-SECONDS = 6.0
+SECONDS = 3.0
 SLOTS = 16
 REPORTS_A_SECOND = 200.0
 CLIENTS = 64
@@ -55,88 +58,94 @@ NOTE = (
 
 Answers = dict[str, list[float]]
 """By what is answered: the seconds of each answer, in order."""
+Rounds = dict[int, list[Answers]]
+"""By size: what was answered in each round."""
+Servers = dict[int, Served]
+"""By size."""
 
 
 def measure() -> Iterator[Figure | Curve]:
     """The curves, then how much longer answers take at the last size than at the first."""
-    answers: list[Answers] = []
-    proposals: list[tuple[float, float]] = []
-    rates: list[tuple[float, ...]] = []
-    for size in SIZES:
-        with served() as server:
-            proposals.append((float(size), MS * _proposal_seconds(server, size)))
-            reports, rate = _reports(server, size)
-            rates.append(rate)
-            leases, heard = _leases(server, size), _outside(server, size)
-            answers.append(
-                {
-                    "report": reports,
-                    "lease": leases,
-                    "ask": heard.ask,
-                    "enqueue": heard.enqueue,
-                    "results": heard.results,
-                }
-            )
+    with contextlib.ExitStack() as stack:
+        servers = {size: stack.enter_context(served()) for size in SIZES}
+        proposals = tuple(
+            (float(size), MS * _proposal_seconds(server, size)) for size, server in servers.items()
+        )
+        rounds: Rounds = {size: [{} for _ in range(ROUNDS)] for size in SIZES}
+        rates = _reports(servers, rounds)
+        _leases(servers, rounds)
+        _outside(servers, rounds)
+    kinds = list(rounds[SIZES[0]][0])
     lines = {
         f"{what} p{share}": tuple(
-            (float(size), MS * quantile(each[what], share / 100))
-            for size, each in zip(SIZES, answers, strict=True)
+            (float(size), MS * quantile(_all(rounds[size], what), share / 100)) for size in SIZES
         )
-        for what in answers[0]
+        for what in kinds
         for share in (50, 99)
     }
-    lines["a point of TPE"] = tuple(proposals)
+    lines["a point of TPE"] = proposals
     yield Curve("latency as a study grows", "trials in the study", "ms", lines, logarithmic=True, note=NOTE)
-    for size, rate in zip(SIZES, rates, strict=True):
+    for size in SIZES:
         yield Figure(
             f"reports, 1 a message, {CLIENTS} clients, {size:,} trials",
-            rate,
+            tuple(rates[size]),
             "reports/s",
             more_is_better=True,
             note="each waits for its commit",
         )
-    for what in answers[0]:
+    for what in kinds:
         for share in (50, 99):
-            yield _flatness(what, share, answers[0][what], answers[-1][what])
-    before = statistics.median(rates[0])
+            yield _flatness(what, share, rounds[SIZES[0]], rounds[SIZES[-1]])
     yield Figure(
         f"time for each of many reports, {SIZES[-1]:,} trials",
-        tuple(before / each for each in rates[-1]),
+        tuple(before / after for before, after in zip(rates[SIZES[0]], rates[SIZES[-1]], strict=True)),
         f"x at {SIZES[0]}",
         FLAT,
         note="of the rates above",
     )
 
 
-def _flatness(what: str, share: int, first: list[float], last: list[float]) -> Figure:
-    """How many times as long answers take at last; each part of the last against all of the first."""
-    before = quantile(first, share / 100)
-    parts = [
-        last[number * len(last) // ROUNDS : (number + 1) * len(last) // ROUNDS] for number in range(ROUNDS)
-    ]
+def _all(rounds: list[Answers], what: str) -> list[float]:
+    return [seconds for each in rounds for seconds in each[what]]
+
+
+def _flatness(what: str, share: int, first: list[Answers], last: list[Answers]) -> Figure:
+    """How many times as long answers take at last, in each round."""
+    before, after = ([quantile(each[what], share / 100) for each in rounds] for rounds in (first, last))
+    at_first, at_last = (MS * quantile(_all(rounds, what), share / 100) for rounds in (first, last))
     return Figure(
         f"{what} p{share}, {SIZES[-1]:,} trials",
-        tuple(quantile(part, share / 100) / before for part in parts),
+        tuple(late / early for early, late in zip(before, after, strict=True)),
         f"x at {SIZES[0]}",
         FLAT,
-        note=f"{MS * before:.3g} ms at {SIZES[0]}, {MS * quantile(last, share / 100):.3g} ms at last",
+        note=f"{at_first:.3g} ms at {SIZES[0]}, {at_last:.3g} ms at last",
     )
 
 
-def _reports(server: Served, size: int) -> tuple[list[float], tuple[float, ...]]:
+def _reports(servers: Servers, rounds: Rounds) -> dict[int, list[float]]:
     """Seconds of reports that come at a given rate; and how many are answered a second where each waits for its own."""
-    server.submit(study("long", server.bundle, max(CLIENTS, size), LONG_STEPS))
-    played = play(server, SLOTS, 1, batch=1, rate=REPORTS_A_SECOND, seconds=SECONDS)
-    many = [play(server, CLIENTS, 1, batch=1, seconds=RATE_SECONDS).counted for _ in range(ROUNDS)]
-    server.stop("long")
-    return played.counted.report_seconds, tuple(each.reports / each.seconds for each in many)
+    for size, server in servers.items():
+        server.submit(study("long", server.bundle, max(CLIENTS, size), LONG_STEPS))
+    rates: dict[int, list[float]] = {size: [] for size in servers}
+    for number in range(ROUNDS):
+        for size, server in servers.items():
+            paced = play(server, SLOTS, 1, batch=1, rate=REPORTS_A_SECOND, seconds=SECONDS)
+            rounds[size][number]["report"] = paced.counted.report_seconds
+            many = play(server, CLIENTS, 1, batch=1, seconds=RATE_SECONDS).counted
+            rates[size].append(many.reports / many.seconds)
+    for server in servers.values():
+        server.stop("long")
+    return rates
 
 
-def _leases(server: Served, size: int) -> list[float]:
-    server.submit(study("short", server.bundle, max(LEASED, size), STEPS))
-    played = _play_trials(server)
-    server.stop("short")
-    return played.counted.lease_seconds
+def _leases(servers: Servers, rounds: Rounds) -> None:
+    for size, server in servers.items():
+        server.submit(study("short", server.bundle, max(LEASED, size), STEPS))
+    for number in range(ROUNDS):
+        for size, server in servers.items():
+            rounds[size][number]["lease"] = _play_trials(server).counted.lease_seconds
+    for server in servers.values():
+        server.stop("short")
 
 
 def _play_trials(server: Served, seconds: float = SECONDS) -> Played:
@@ -167,13 +176,20 @@ def _proposal_seconds(server: Served, size: int) -> float:
     return time.perf_counter() - began
 
 
-def _outside(server: Served, size: int) -> Heard:
+def _outside(servers: Servers, rounds: Rounds) -> None:
     """What an optimiser outside waits for, while workers train what it tells."""
-    fill(server, "outside", STEPS, size)
-    mark = told_so_far(server, "outside")
-    with ThreadPoolExecutor(1) as pool:
-        playing = pool.submit(_play_trials, server, STARTING_SECONDS + SLOWEST * SECONDS)
-        time.sleep(STARTING_SECONDS)
-        found = converse(server, "outside", mark, int(SECONDS * ASKS_A_SECOND), ASKS_A_SECOND)
-        playing.result()
-    return found
+    marks = {}
+    for size, server in servers.items():
+        fill(server, "outside", STEPS, size)
+        marks[size] = told_so_far(server, "outside")
+    count = int(SECONDS * ASKS_A_SECOND)
+    for number in range(ROUNDS):
+        numbers = range(number * count, (number + 1) * count)
+        for size, server in servers.items():
+            with ThreadPoolExecutor(1) as pool:
+                playing = pool.submit(_play_trials, server, STARTING_SECONDS + SLOWEST * SECONDS)
+                time.sleep(STARTING_SECONDS)
+                heard = converse(server, "outside", marks[size], numbers, ROUNDS * count, ASKS_A_SECOND)
+                playing.result()
+            marks[size] = heard.mark
+            rounds[size][number] |= {"ask": heard.ask, "enqueue": heard.enqueue, "results": heard.results}

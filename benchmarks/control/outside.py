@@ -23,7 +23,7 @@ WAIT_SECONDS = 20.0
 PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Heard:
     """Seconds of each answer, in order.
 
@@ -31,11 +31,13 @@ class Heard:
         ask: Until a point was wanted of the optimiser.
         enqueue: Until the trial at its point was there, and durable.
         results: Until what was new was told.
+        mark: From where on results are new, afterwards.
     """
 
     ask: list[float] = field(default_factory=list)
     enqueue: list[float] = field(default_factory=list)
     results: list[float] = field(default_factory=list)
+    mark: int = 0
 
 
 def fill(server: Served, name: str, steps: int, count: int) -> None:
@@ -80,22 +82,23 @@ def told_so_far(server: Served, name: str) -> int:
                 return mark
 
 
-def converse(server: Served, name: str, mark: int, count: int, rate: float) -> Heard:
+def converse(server: Served, name: str, mark: int, numbers: range, of: int, rate: float) -> Heard:
     """Asks for a point, tells it, and hears what is new.
 
     Args:
         server: Has workers that want points for longer than this takes.
         name: The study's.
         mark: From where on results are new.
-        count: How many points.
+        numbers: The points', none of which the study has been told before.
+        of: How many points it is told altogether.
         rate: So many a second.
     """
-    heard = Heard()
+    heard = Heard(mark=mark)
     with server.connect() as connection:
         studies = connection.studies
         began = time.perf_counter()
-        for number in range(count):
-            time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        for done, number in enumerate(numbers):
+            time.sleep(max(0.0, began + done / rate - time.perf_counter()))
             first = time.perf_counter()
             wanted = studies.AskPoints(
                 study_pb2.AskPointsRequest(
@@ -106,10 +109,10 @@ def converse(server: Served, name: str, mark: int, count: int, rate: float) -> H
             second = time.perf_counter()
             if not wanted.asks:
                 raise RuntimeError("no point was wanted: the workers have ended")
-            studies.EnqueueTrial(_point(name, number, count, *wanted.asks), timeout=ANSWER_SECONDS)
+            studies.EnqueueTrial(_point(name, number, of, *wanted.asks), timeout=ANSWER_SECONDS)
             third = time.perf_counter()
-            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
-            mark = studies.ListResults(request, timeout=ANSWER_SECONDS).mark
+            request = study_pb2.ListResultsRequest(name=name, since=heard.mark, page_size=PAGE)
+            heard.mark = studies.ListResults(request, timeout=ANSWER_SECONDS).mark
             heard.ask.append(second - first)
             heard.enqueue.append(third - second)
             heard.results.append(time.perf_counter() - third)

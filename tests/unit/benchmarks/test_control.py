@@ -9,11 +9,13 @@ from benchmarks.peers import control
 from hippo_core import chance
 
 
-def test_flatness_is_of_each_part_of_the_last_size_against_all_of_the_first():
-    figure = growth._flatness("ask", 50, [0.002, 0.004, 0.006], [0.004, 0.004, 0.008, 0.008, 0.012, 0.012])
-    assert figure.values == (1.0, 2.0, 3.0)
-    assert figure.reached is False
-    assert figure.note == "4 ms at 0, 8 ms at last"
+def test_flatness_is_of_the_last_size_against_the_first_in_each_round():
+    first = [{"ask": [0.002, 0.004, 0.006]}, {"ask": [0.004, 0.008, 0.008]}]
+    last = [{"ask": [0.004, 0.006, 0.008]}, {"ask": [0.004, 0.008, 0.008]}]
+    figure = growth._flatness("ask", 50, first, last)
+    assert figure.values == (1.5, 1.0)
+    assert figure.reached is True
+    assert figure.note == "6 ms at 0, 8 ms at last"
 
 
 def test_a_place_in_the_server_is_that_of_its_innermost_frame_that_is_hippos():
