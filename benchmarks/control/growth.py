@@ -6,8 +6,8 @@ for those that are told meanwhile. All come at rates that leave the machine room
 and no queue; but for the reports that are counted, each of which follows on the answer to the last. A point of TPE is
 made as the server's processes do, of a study whose trials have completed.
 
-A server of its own has each of the sizes, and they take turns, so that a machine that is slower for a while is so for
-all of them.
+A server of its own has each of the sizes, and they take turns, forwards and backwards, so that a machine that is slower
+for a while is so for all of them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ SLOTS = 16
 REPORTS_A_SECOND = 200.0
 CLIENTS = 64
 RATE_SECONDS = 2.0
+REPORTING = ROUNDS * (SLOTS + CLIENTS)
+"""Trials that there are at least where reports are: each has a worker of its own, none goes on with another's."""
 ASKS_A_SECOND = 40.0
 TRAIN_SECONDS = 0.1
 LONG_STEPS = 10_000_000
@@ -105,6 +107,12 @@ def measure() -> Iterator[Figure | Curve]:
     )
 
 
+def _in_turn(servers: Servers, number: int) -> list[tuple[int, Served]]:
+    """In which order the sizes come in a round: which comes after the largest is not always the same."""
+    found = list(servers.items())
+    return found if number % 2 == 0 else found[::-1]
+
+
 def _all(rounds: list[Answers], what: str) -> list[float]:
     return [seconds for each in rounds for seconds in each[what]]
 
@@ -125,10 +133,10 @@ def _flatness(what: str, share: int, first: list[Answers], last: list[Answers]) 
 def _reports(servers: Servers, rounds: Rounds) -> dict[int, list[float]]:
     """Seconds of reports that come at a given rate; and how many are answered a second where each waits for its own."""
     for size, server in servers.items():
-        server.submit(study("long", server.bundle, max(CLIENTS, size), LONG_STEPS))
+        server.submit(study("long", server.bundle, max(REPORTING, size), LONG_STEPS))
     rates: dict[int, list[float]] = {size: [] for size in servers}
     for number in range(ROUNDS):
-        for size, server in servers.items():
+        for size, server in _in_turn(servers, number):
             paced = play(server, SLOTS, 1, batch=1, rate=REPORTS_A_SECOND, seconds=SECONDS)
             rounds[size][number]["report"] = paced.counted.report_seconds
             many = play(server, CLIENTS, 1, batch=1, seconds=RATE_SECONDS).counted
@@ -142,7 +150,7 @@ def _leases(servers: Servers, rounds: Rounds) -> None:
     for size, server in servers.items():
         server.submit(study("short", server.bundle, max(LEASED, size), STEPS))
     for number in range(ROUNDS):
-        for size, server in servers.items():
+        for size, server in _in_turn(servers, number):
             rounds[size][number]["lease"] = _play_trials(server).counted.lease_seconds
     for server in servers.values():
         server.stop("short")
@@ -178,18 +186,17 @@ def _proposal_seconds(server: Served, size: int) -> float:
 
 def _outside(servers: Servers, rounds: Rounds) -> None:
     """What an optimiser outside waits for, while workers train what it tells."""
-    marks = {}
     for size, server in servers.items():
         fill(server, "outside", STEPS, size)
-        marks[size] = told_so_far(server, "outside")
+    marks = dict.fromkeys(servers, 0)
     count = int(SECONDS * ASKS_A_SECOND)
     for number in range(ROUNDS):
         numbers = range(number * count, (number + 1) * count)
-        for size, server in servers.items():
+        for size, server in _in_turn(servers, number):
+            marks[size] = told_so_far(server, "outside", marks[size])
             with ThreadPoolExecutor(1) as pool:
                 playing = pool.submit(_play_trials, server, STARTING_SECONDS + SLOWEST * SECONDS)
                 time.sleep(STARTING_SECONDS)
                 heard = converse(server, "outside", marks[size], numbers, ROUNDS * count, ASKS_A_SECOND)
                 playing.result()
-            marks[size] = heard.mark
             rounds[size][number] |= {"ask": heard.ask, "enqueue": heard.enqueue, "results": heard.results}

@@ -23,7 +23,7 @@ WAIT_SECONDS = 20.0
 PAGE = 1000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Seconds of each answer, in order.
 
@@ -31,13 +31,11 @@ class Heard:
         ask: Until a point was wanted of the optimiser.
         enqueue: Until the trial at its point was there, and durable.
         results: Until what was new was told.
-        mark: From where on results are new, afterwards.
     """
 
     ask: list[float] = field(default_factory=list)
     enqueue: list[float] = field(default_factory=list)
     results: list[float] = field(default_factory=list)
-    mark: int = 0
 
 
 def fill(server: Served, name: str, steps: int, count: int) -> None:
@@ -70,9 +68,8 @@ def _point(name: str, number: int, count: int, ask: str = "") -> study_pb2.Enque
     return study_pb2.EnqueueTrialRequest(request_id=uuid.uuid4().hex, name=name, point_json=point, ask=ask)
 
 
-def told_so_far(server: Served, name: str) -> int:
-    """Hears all that is known of a study's trials, and says from where on it is new."""
-    mark = 0
+def told_so_far(server: Served, name: str, mark: int = 0) -> int:
+    """Hears all that is known of a study's trials since an earlier mark, and says from where on it is new."""
     with server.connect() as connection:
         while True:
             request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
@@ -89,11 +86,11 @@ def converse(server: Served, name: str, mark: int, numbers: range, of: int, rate
         server: Has workers that want points for longer than this takes.
         name: The study's.
         mark: From where on results are new.
-        numbers: The points', none of which the study has been told before.
+        numbers: The points', others than in an earlier conversation.
         of: How many points it is told altogether.
         rate: So many a second.
     """
-    heard = Heard(mark=mark)
+    heard = Heard()
     with server.connect() as connection:
         studies = connection.studies
         began = time.perf_counter()
@@ -111,8 +108,8 @@ def converse(server: Served, name: str, mark: int, numbers: range, of: int, rate
                 raise RuntimeError("no point was wanted: the workers have ended")
             studies.EnqueueTrial(_point(name, number, of, *wanted.asks), timeout=ANSWER_SECONDS)
             third = time.perf_counter()
-            request = study_pb2.ListResultsRequest(name=name, since=heard.mark, page_size=PAGE)
-            heard.mark = studies.ListResults(request, timeout=ANSWER_SECONDS).mark
+            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
+            mark = studies.ListResults(request, timeout=ANSWER_SECONDS).mark
             heard.ask.append(second - first)
             heard.enqueue.append(third - second)
             heard.results.append(time.perf_counter() - third)
