@@ -12,7 +12,8 @@ AVAILABLE = Path("/proc/meminfo")
 class OutOfMemoryKills:
     """Counts kills in the control group that the daemon and its runners live in, and where none counts, on the host.
 
-    Where there is no such count (an old kernel, another system), there are no kills to tell.
+    Each is one process's: who asks whether a death was such a kill takes it, so that it explains no other. Where there
+    is no such count (an old kernel, another system), there are no kills to tell.
 
     Args:
         groups: Where those of the group are counted, as lines ``oom_kill N``; by default of the group of this process.
@@ -22,12 +23,15 @@ class OutOfMemoryKills:
     def __init__(self, groups: tuple[Path, ...] | None = None, host: Path = HOST) -> None:
         counted = [file for file in (_own_groups() if groups is None else groups) if _count(file) is not None]
         self._files = tuple(counted) or (host,)
-        self._seen = self._counts()
+        self._taken = self._counts()
 
-    def happened(self) -> bool:
-        """Whether there were any since this was last asked."""
-        before, self._seen = self._seen, self._counts()
-        return any(now > then for now, then in zip(self._seen, before, strict=True))
+    def take(self) -> bool:
+        """Whether there was one that explains no death yet; it explains one from now on."""
+        counts = self._counts()
+        found = any(now > taken for now, taken in zip(counts, self._taken, strict=True))
+        if found:
+            self._taken = tuple(min(now, taken + 1) for now, taken in zip(counts, self._taken, strict=True))
+        return found
 
     def _counts(self) -> tuple[int, ...]:
         return tuple(_count(file) or 0 for file in self._files)

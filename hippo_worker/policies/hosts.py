@@ -14,13 +14,12 @@ import shutil
 import signal
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_wire.v1 import worker_pb2
-from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner.messages import frame
 from hippo_worker.runner.settings import POLICY_LOG, PolicySettings
 from hippo_worker.secrets import Redaction
@@ -50,7 +49,6 @@ class _Host:
     process: RunnerProcess
     folder: Path
     redaction: Redaction
-    memory: OutOfMemoryKills = field(default_factory=OutOfMemoryKills)
     told: int = 0  #: how many rounds
     shown: int = 0  #: how much of what it printed
 
@@ -78,7 +76,7 @@ class _Host:
     async def _died(self) -> Exception:
         self.process.kill()
         code = await self.process.ended
-        how = death(code, self.memory.happened())
+        how = death(code, self.process.out_of_memory)
         if how.failure is FailureClass.INFRASTRUCTURE:
             return Lost(f"its process was killed by {signal.Signals(-code).name}")
         if how.failure is FailureClass.MEMORY:

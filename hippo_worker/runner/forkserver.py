@@ -52,7 +52,7 @@ STARTS: Mapping[str, Callable[[socket.socket, dict[str, Any]], int]] = {
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_MEMORY_SCORE = Path("/proc/self/oom_score_adj")
 _MOST_SCORE = 1000
-_RUNNER_SCORE = 500  #: above the daemon's and this process's, whatever a container gave them
+_RUNNER_SCORE = 500  #: beyond that of the daemon, which may have one of its own in a container
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  #: of a process's resources, in bytes
 _RECEIVE_BYTES = 1 << 16
 
@@ -117,7 +117,12 @@ class Forkserver:
 
     def _spawn(self, number: int, plain: dict[str, Any], connection: int) -> None:
         server = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # one process too many; those that there are go on
+            os.close(connection)
+            self._answer("refused", number, str(error))
+            return
         if pid == 0:
             self._become_runner(server, plain, connection)
         os.close(connection)
@@ -134,8 +139,7 @@ class Forkserver:
             for end in (self._control, self._signals, self._signals_write):
                 end.close()
             with contextlib.suppress(OSError):
-                score = int(_OUT_OF_MEMORY_SCORE.read_text()) + _RUNNER_SCORE
-                _OUT_OF_MEMORY_SCORE.write_text(str(min(score, _MOST_SCORE)))
+                die_before_the_daemon()
             os.environ.update(plain["environment"])
             settings = plain["settings"]
             if plain["own_interpreter"]:
@@ -182,6 +186,17 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it ended before the call
+
+
+def die_before_the_daemon(score: Path = _OUT_OF_MEMORY_SCORE) -> None:
+    """Lets the kernel, where it is short of memory, rather kill this process than the daemon, whose score it was given.
+
+    Args:
+        score: What is added to a process's use of memory when the kernel chooses one, in thousandths of all.
+    """
+    # A daemon that is spared above all others spares no trainers.
+    raised = max(0, int(score.read_text())) + _RUNNER_SCORE
+    score.write_text(str(min(raised, _MOST_SCORE)))
 
 
 def describe_torch() -> dict[str, Any]:

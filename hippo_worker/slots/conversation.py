@@ -32,7 +32,6 @@ from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import unbound
 from hippo_worker.hosting.order import PathOrder, SetupOrder
 from hippo_worker.lease import Ending, Lease
-from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
 from hippo_worker.runner.capture import SETUP_LOG
 from hippo_worker.secrets import NOTHING, Redaction
@@ -70,7 +69,6 @@ class Conversation:
         process: The runner.
         folder: Its own folder, removed at its end.
         supplies: What its slot draws on.
-        memory: Tells kills for lack of memory from others.
         redaction: Hides the secrets that it was given in what it says.
 
     Attributes:
@@ -84,7 +82,6 @@ class Conversation:
         process: RunnerProcess,
         folder: Path,
         supplies: Supplies,
-        memory: OutOfMemoryKills | None = None,
         redaction: Redaction = NOTHING,
     ) -> None:
         self.process = process
@@ -96,7 +93,6 @@ class Conversation:
         self._folder = folder
         self._supplies = supplies
         self._redaction = redaction
-        self._memory = memory or OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
         self._told: dict[int, _Told] = {}  # by fence; the first one trains, or is about to
         self._free = asyncio.Event()  # no path is told
@@ -283,7 +279,7 @@ class Conversation:
                 failure=FailureClass.USER,
                 message="The trainer closed the runner's connection to its worker; it closes only what it opened.",
             )
-        return death(code, self._memory.happened(), self.process.peak_bytes)
+        return death(code, self.process.out_of_memory, self.process.peak_bytes)
 
     def _take(self, lease: Lease, message: messages.Message) -> None:
         match message:

@@ -31,7 +31,8 @@ class RunnerProcess:
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         connection.setblocking(False)
         self._connection = connection
-        self.peak_bytes = 0  #: the most memory that it held, once it has ended
+        self.peak_bytes = 0  #: the most memory that it held, once it has ended; 0: not known
+        self.out_of_memory = False  #: whether the kernel killed it for lack of memory
         self._tell = tell
         self._closed = False
         self._sending = asyncio.Lock()
@@ -84,10 +85,10 @@ class RunnerProcess:
         self._closed = True
         self._connection.close()
 
-    def has_ended(self, code: int, peak_bytes: int = 0) -> None:
+    def has_ended(self, code: int, peak_bytes: int = 0, *, out_of_memory: bool = False) -> None:
         """To be called by the one who learns of it."""
         if not self.ended.done():
-            self.peak_bytes = peak_bytes
+            self.peak_bytes, self.out_of_memory = peak_bytes, out_of_memory
             self.ended.set_result(code)
 
 
@@ -105,7 +106,7 @@ def death(code: int, out_of_memory: bool, peak_bytes: int = 0) -> Death:
 
     Args:
         code: The exit code, a signal as its negative number.
-        out_of_memory: Whether the kernel counted a kill for lack of memory meanwhile.
+        out_of_memory: Whether the kernel killed it for lack of memory.
         peak_bytes: The most memory that it held; 0: not known.
     """
     if code >= 0:
@@ -114,7 +115,7 @@ def death(code: int, out_of_memory: bool, peak_bytes: int = 0) -> Death:
             message=f"The trainer ended its process with exit code {code}; a trainer raises, it does not exit.",
         )
     name = signal.Signals(-code).name
-    if out_of_memory and -code == signal.SIGKILL:
+    if out_of_memory:
         return Death(
             failure=FailureClass.MEMORY,
             message=(

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hippo_core.errors import HippoError, Unavailable
+from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner.messages import FrameReader, frame
 from hippo_worker.runner.settings import ProcessSettings
 from hippo_worker.slots.process import RunnerProcess
@@ -30,10 +31,12 @@ class Spawner:
 
     Args:
         environment: What the forkserver, and so every runner, is born with.
+        memory: Tells kills for lack of memory from others; by default those of this process's control group.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], memory: OutOfMemoryKills | None = None) -> None:
         self.environment = dict(environment)
+        self._memory = memory or OutOfMemoryKills()
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, socket.socket | None]] = asyncio.Queue()
@@ -74,7 +77,7 @@ class Spawner:
             own_interpreter: Whether these act only from a process's start on, as those of libraries do.
 
         Raises:
-            Unavailable: The forkserver died meanwhile.
+            Unavailable: The system starts no further process, or the forkserver died meanwhile.
         """
         await self._start()
         number = next(self._numbers)
@@ -177,6 +180,13 @@ class Spawner:
                     self._devices.set_result(models)
             case ["spawned", number, pid]:
                 self._asked[number].set_result(pid)
+            case ["refused", number, words]:
+                self._asked[number].set_exception(
+                    Unavailable(
+                        f"The system starts no further process: {words}.",
+                        "Raise the limit of processes of the worker's user, or of its container.",
+                    )
+                )
             case ["ended", pid, code, peak_bytes]:
                 self._runner_ended(pid, code, peak_bytes)
             case _:
@@ -187,7 +197,9 @@ class Spawner:
         if runner is None:
             self._early[pid] = code, peak_bytes
         else:
-            runner.has_ended(code, peak_bytes)
+            # One that went with its forkserver is not asked about: what the kernel killed was another.
+            killed = code == -signal.SIGKILL and self._memory.take()
+            runner.has_ended(code, peak_bytes, out_of_memory=killed)
 
     def _server_ended(self) -> None:
         """Its runners died with it; what they had started is ended here."""

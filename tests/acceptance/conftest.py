@@ -30,7 +30,7 @@ COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails shows the last of what its processes logged."""
     report = yield
-    if report.when == "call" and report.failed and isinstance(item, pytest.Function):
+    if report.failed and isinstance(item, pytest.Function):
         for pool in item.funcargs.values():
             if isinstance(pool, Pool):
                 for log in sorted(pool.path.glob("*.log")):

@@ -50,13 +50,6 @@ CREATED_AT_ONCE = (1, 3, 200)
 """In some runs the trials of the small studies here come as those of large ones do."""
 
 
-class Memory:
-    """No process is killed for lack of memory."""
-
-    def happened(self) -> bool:
-        return False
-
-
 def _soon(chance: random.Random) -> Callable[[Callable[[], None]], None]:
     """In virtual time hardly two workers report at the same time: in some runs reports wait, so that they gather."""
     if chance.random() < 0.75:
@@ -98,7 +91,6 @@ def stand_ins(
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),
         (importlib.import_module("hippo_server.sweeping"), "IDLE_SECONDS", POLL_SECONDS),
         (importlib.import_module("hippo_worker.connection"), "AsyncConnection", make_connection),
-        (importlib.import_module("hippo_worker.slots.conversation"), "OutOfMemoryKills", Memory),
         (importlib.import_module("hippo_worker.hosting.loop"), "require_threads", lambda _: None),
         (
             importlib.import_module("hippo_worker.runner.main"),

@@ -238,6 +238,7 @@ class Runner:
         self.pid = Runner._last_pid
         self.process = process
         self.peak_bytes = 0
+        self.out_of_memory = False
         self.ended: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._clock = clock

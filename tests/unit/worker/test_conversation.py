@@ -26,7 +26,6 @@ from hippo_storage.storage import Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
-from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
 from hippo_worker.secrets import Redaction, Secrets
@@ -62,21 +61,18 @@ class Runner:
             secrets=Secrets(folder / "secrets.env"),
         )
         self.process = RunnerProcess(1, theirs, self.end)
-        self.kills = folder / "memory.events"
-        self.kills.write_text("oom_kill 0\n")
         self.conversation = Conversation(
             self.process,
             self.folder,
             self.supplies,
-            OutOfMemoryKills((self.kills,)),
             Redaction({"MY_API_KEY": SECRET}),
         )
 
-    def end(self, request: str = "kill") -> None:
+    def end(self, request: str = "kill", out_of_memory: bool = False) -> None:
         self.asked.append(request)
         if request == "kill":
             self._ours.close()
-            self.process.has_ended(-signal.SIGKILL, 3 << 30)
+            self.process.has_ended(-signal.SIGKILL, 3 << 30, out_of_memory=out_of_memory)
         else:
             (self.folder / "stacks").write_text("Thread 1: in train")
 
@@ -247,18 +243,17 @@ async def test_a_runner_that_is_not_understood_fails_its_path_as_infrastructure(
     assert not runner.conversation.alive
 
 
-@pytest.mark.parametrize(("counted", "failure"), [(1, FailureClass.MEMORY), (0, FailureClass.INFRASTRUCTURE)])
+@pytest.mark.parametrize("lacked", [True, False])
 async def test_a_kill_is_one_for_lack_of_memory_where_the_kernel_counted_one(
-    runner: Runner, counted: int, failure: FailureClass
+    runner: Runner, lacked: bool
 ) -> None:
     lease = make_lease()
     training = await runner.begin(lease)
-    runner.kills.write_text(f"oom_kill {counted}\n")
-    runner.end()
+    runner.end(out_of_memory=lacked)
     ending = await asyncio.wait_for(training, 20.0)
     assert isinstance(ending, FailedReport)
-    assert ending.failure is failure
-    assert ("it held 3.00 GiB" in ending.message) == bool(counted)
+    assert ending.failure is (FailureClass.MEMORY if lacked else FailureClass.INFRASTRUCTURE)
+    assert ("it held 3.00 GiB" in ending.message) == lacked
 
 
 async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner) -> None:
