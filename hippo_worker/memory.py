@@ -17,24 +17,30 @@ class OutOfMemoryKills:
 
     Args:
         groups: Where those of the group are counted, as lines ``oom_kill N``; by default of the group of this process.
+            The first one that counts does: memory is controlled by one version of control groups, and not by both.
         host: Where those of the host are.
     """
 
     def __init__(self, groups: tuple[Path, ...] | None = None, host: Path = HOST) -> None:
-        counted = [file for file in (_own_groups() if groups is None else groups) if _count(file) is not None]
-        self._files = tuple(counted) or (host,)
-        self._taken = self._counts()
+        files = _own_groups() if groups is None else groups
+        self._file = next((file for file in files if _count(file) is not None), host)
+        self._taken = 0
 
-    def take(self) -> bool:
-        """Whether there was one that explains no death yet; it explains one from now on."""
-        counts = self._counts()
-        found = any(now > taken for now, taken in zip(counts, self._taken, strict=True))
+    def counted(self) -> int:
+        """How many there were by now."""
+        return _count(self._file) or 0
+
+    def take(self, since: int) -> bool:
+        """Whether there was one that explains no death yet; it explains one from now on.
+
+        Args:
+            since: How many there were when the process that has died was born.
+        """
+        taken = max(self._taken, since)
+        found = self.counted() > taken
         if found:
-            self._taken = tuple(min(now, taken + 1) for now, taken in zip(counts, self._taken, strict=True))
+            self._taken = taken + 1
         return found
-
-    def _counts(self) -> tuple[int, ...]:
-        return tuple(_count(file) or 0 for file in self._files)
 
 
 def _count(file: Path) -> int | None:

@@ -24,10 +24,14 @@ class RunnerProcess:
         pid: Its process, the leader of a session and group of its own.
         connection: The daemon's end of its socket.
         tell: Asks its parent to "kill" its group, or to let it "dump" its stacks, if it has not ended.
+        kills_before: How many kills for lack of memory were counted before it was born.
     """
 
-    def __init__(self, pid: int, connection: socket.socket, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, pid: int, connection: socket.socket, tell: Callable[[str], None], kills_before: int = 0
+    ) -> None:
         self.pid = pid
+        self.kills_before = kills_before
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         connection.setblocking(False)
         self._connection = connection

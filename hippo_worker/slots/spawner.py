@@ -83,6 +83,7 @@ class Spawner:
         number = next(self._numbers)
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
+        kills_before = self._memory.counted()
         ours, theirs = socket.socketpair()
         plain = {
             "module": settings.module,
@@ -99,7 +100,7 @@ class Spawner:
             raise
         finally:
             del self._asked[number]
-        runner = RunnerProcess(pid, ours, lambda request: self._tell(pid, request))
+        runner = RunnerProcess(pid, ours, lambda request: self._tell(pid, request), kills_before)
         self._runners[pid] = runner
         if pid in self._early:  # it ended before this task came to run again
             self._runner_ended(pid, *self._early.pop(pid))
@@ -198,7 +199,7 @@ class Spawner:
             self._early[pid] = code, peak_bytes
         else:
             # One that went with its forkserver is not asked about: what the kernel killed was another.
-            killed = code == -signal.SIGKILL and self._memory.take()
+            killed = code == -signal.SIGKILL and self._memory.take(runner.kills_before)
             runner.has_ended(code, peak_bytes, out_of_memory=killed)
 
     def _server_ended(self) -> None:

@@ -40,25 +40,26 @@ def test_a_kill_for_lack_of_memory_is_told_with_advice() -> None:
     assert "smaller batch" in found.message
 
 
-def test_kills_for_lack_of_memory_are_counted_from_when_one_last_looked(tmp_path: Path) -> None:
+def test_a_kill_for_lack_of_memory_explains_one_death(tmp_path: Path) -> None:
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 5\noom_kill 2\noom_group_kill 0\n")
     kills = OutOfMemoryKills((tmp_path / "lacking", events))
-    assert not kills.take()
-    events.write_text("low 0\noom 6\noom_kill 3\noom_group_kill 0\n")
-    assert kills.take()
-    assert not kills.take()
+    since = kills.counted()
+    assert not kills.take(since)
+    events.write_text("low 0\noom 7\noom_kill 4\noom_group_kill 0\n")
+    assert [kills.take(since) for _ in range(3)] == [True, True, False]
 
 
-def test_a_kill_for_lack_of_memory_explains_one_death(tmp_path: Path) -> None:
-    """Also where several groups count it, and where more than one was counted before anybody asked."""
-    old, new = tmp_path / "memory.oom_control", tmp_path / "memory.events"
-    for file in (old, new):
-        file.write_text("oom_kill 3\n")
-    kills = OutOfMemoryKills((old, new))
-    for file in (old, new):
-        file.write_text("oom_kill 5\n")
-    assert [kills.take() for _ in range(3)] == [True, True, False]
+def test_a_kill_for_lack_of_memory_explains_no_death_of_one_born_later(tmp_path: Path) -> None:
+    """It was of some other process, whose death nobody tells: a trainer's own, or one of another container."""
+    events = tmp_path / "memory.events"
+    events.write_text("oom_kill 0\n")
+    kills = OutOfMemoryKills((events,))
+    events.write_text("oom_kill 1\n")
+    since = kills.counted()
+    assert not kills.take(since)
+    events.write_text("oom_kill 2\n")
+    assert [kills.take(since) for _ in range(2)] == [True, False]
 
 
 def test_what_the_kernel_kills_elsewhere_on_the_host_is_none_of_ours(tmp_path: Path) -> None:
@@ -66,10 +67,11 @@ def test_what_the_kernel_kills_elsewhere_on_the_host_is_none_of_ours(tmp_path: P
     group.write_text("under_oom 0\noom_kill 0\n")
     host.write_text("oom_kill 4\n")
     kills = OutOfMemoryKills((group,), host)
+    since = kills.counted()
     host.write_text("oom_kill 5\n")
-    assert not kills.take()
+    assert not kills.take(since)
     group.write_text("under_oom 0\noom_kill 1\n")
-    assert kills.take()
+    assert kills.take(since)
 
 
 def test_where_the_group_does_not_count_the_host_does(tmp_path: Path) -> None:
@@ -77,15 +79,17 @@ def test_where_the_group_does_not_count_the_host_does(tmp_path: Path) -> None:
     silent.write_text("oom_kill_disable 0\nunder_oom 0\n")
     host.write_text("oom_kill 4\n")
     kills = OutOfMemoryKills((tmp_path / "lacking", silent), host)
+    since = kills.counted()
     host.write_text("oom_kill 5\n")
-    assert kills.take()
+    assert kills.take(since)
 
 
 def test_where_nobody_counts_there_are_no_such_kills(tmp_path: Path) -> None:
     kills = OutOfMemoryKills((tmp_path / "lacking",), tmp_path / "host")
-    assert not kills.take()
+    since = kills.counted()
+    assert not kills.take(since)
     (tmp_path / "host").write_text("oom_kill 0\n")
-    assert not kills.take()
+    assert not kills.take(since)
 
 
 def test_only_listed_variables_pass() -> None:

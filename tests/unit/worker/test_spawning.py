@@ -71,6 +71,13 @@ async def test_a_kill_for_lack_of_memory_is_that_of_one_runner(played: Played) -
     assert (earlier.out_of_memory, earlier.peak_bytes) == (False, 1 << 30)
 
 
+async def test_a_kill_from_before_its_birth_is_not_a_runners(played: Played) -> None:
+    played.kills.write_text("oom_kill 1\n")
+    runner = await played.spawn(1, 11)
+    played.spawner._take(["ended", 11, -signal.SIGKILL, 1 << 30])
+    assert not runner.out_of_memory
+
+
 async def test_another_end_is_none_for_lack_of_memory(played: Played) -> None:
     """What the kernel counted is left for the one that it killed."""
     broken = await played.spawn(1, 11)
