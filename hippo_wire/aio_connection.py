@@ -89,8 +89,8 @@ class AsyncConnection:
                     metadata=(*self.metadata, *tracing.headers()),
                 )
             except grpc.RpcError as error:
-                wait = pause_before_retry(error, pause, self._route)
-                if wait is None or time.monotonic() + wait >= deadline:
+                wait = pause_before_retry(error, pause, self._route, deadline)
+                if wait is None:
                     raise await self._explained(address, error) from error
                 leave(self._route, address, error)
             await asyncio.sleep(wait)

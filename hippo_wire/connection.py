@@ -149,8 +149,8 @@ class _Calls(
                 return call
             if not isinstance(error, grpc.RpcError):
                 raise error
-            wait = pause_before_retry(error, pause, self._route)
-            if wait is None or time.monotonic() + wait >= deadline:
+            wait = pause_before_retry(error, pause, self._route, deadline)
+            if wait is None:
                 raise self._explain(address, error) from error
             leave(self._route, address, error)
             time.sleep(wait)

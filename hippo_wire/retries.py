@@ -2,7 +2,8 @@
 
 Every call carries the bearer token and the caller's version. A unary call gets a deadline, ``CONTROL_SECONDS`` unless
 its caller gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero
-to a bound that doubles (full jitter); where it is that the caller asks too often, after the time that the server names.
+to a bound that doubles (full jitter), or half of what is left of the time, so that no pause uses up the rest of it;
+where it is that the caller asks too often, after the time that the server names.
 That is safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
 ``UPLOAD_SECONDS``; streams that the server sends have no deadline. Both are tried again only where the caller asks too
 often: a stream before its first message has come, for as long as ``CONTROL_SECONDS``; an upload from its beginning, if
@@ -36,6 +37,7 @@ ANSWER_SECONDS = 60.0
 TAKE_OVER_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
+LAST_ATTEMPT_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_AMONG_SECONDS = 1.0
 
@@ -64,13 +66,27 @@ def attempt_seconds(route: Route[Any], timeout: float | None, deadline: float) -
     return min(left, (timeout or CONTROL_SECONDS) / 2.0) if route.has_others() else left
 
 
-def pause_before_retry(error: grpc.RpcError, pause: float, route: Route[Any]) -> float | None:
-    """Seconds to wait before a call is tried again that failed so; None: trying again does not help."""
+def pause_before_retry(
+    error: grpc.RpcError, pause: float, route: Route[Any], deadline: float
+) -> float | None:
+    """Seconds to wait before a call is tried again that failed so.
+
+    Args:
+        error: How it failed.
+        pause: Of ``pauses``.
+        route: The servers of which one is asked.
+        deadline: Until when the call is tried, on the monotonic clock.
+
+    Returns:
+        None: trying again does not help, or there is no time for it.
+    """
+    left = deadline - time.monotonic()
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
     silent = code is grpc.StatusCode.DEADLINE_EXCEEDED and route.has_others()
     if silent or code is grpc.StatusCode.UNAVAILABLE:
-        return pause
-    return seconds_until_turn(error, pause)
+        return min(pause, left / 2.0) if left > LAST_ATTEMPT_SECONDS else None
+    wait = seconds_until_turn(error, pause)
+    return wait if wait is not None and wait < left else None
 
 
 def seconds_until_turn(error: grpc.RpcError, pause: float) -> float | None:

@@ -22,6 +22,7 @@ from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.browser.studies import make_studies
 from tests.integration.server.conftest import RunningServer, upload
+from tests.waiting import until
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
@@ -117,6 +118,10 @@ class Desk:
             yield tab
         finally:
             context.close()
+
+    def until_ready(self) -> None:
+        """Waits for the server to have begun a term."""
+        until(lambda: self.server.server.driver.ready, "a new term")
 
     def link(self, role: str) -> str:
         """The path of a link that logs in."""

@@ -37,7 +37,7 @@ def test_a_page_that_is_open_shows_what_changes_also_after_the_server_began_anew
         desk.server.in_loop(
             lambda: driver._give_up(driver.current(), Unavailable("a new term, for the test."))
         )
-        tab.page.wait_for_function("async () => (await fetch('/readyz')).ok")
+        desk.until_ready()
         pause(desk, "live pause")
         tab.page.wait_for_selector("#standing .state-paused")
         assert tab.page.inner_text("#live") == "Live"
@@ -66,7 +66,7 @@ def test_a_lost_connection_is_told_for_as_long_as_it_lasts(desk: Desk) -> None:
         finally:
             away.clear()
             database.ensure, database.running = kept  # type: ignore[method-assign]
-        tab.page.wait_for_function("async () => (await fetch('/readyz')).ok")
+        desk.until_ready()
         resume(desk, "resume after a loss")
         tab.page.wait_for_selector("#live:not(.lost):has-text('Live')")
         tab.page.wait_for_selector("#standing .state-running")
