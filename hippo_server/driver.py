@@ -98,7 +98,9 @@ class Driver:
         self.readiness = Changes()  #: whether calls can be answered
         self.tokens = TokenBook(())
         self.sessions = Sessions()
-        self._tokens_again = LookingAgain(self._read_tokens)
+        self._tokens_again = LookingAgain(self._read_tokens_standing_by)
+        self._reading_tokens = asyncio.Lock()
+        self._standing_by = asyncio.Lock()  #: while the database is told whether this server stands by
         self.not_ready = "the server is starting"
         self.duties = Duties()
         self.looking = (
@@ -162,6 +164,7 @@ class Driver:
             self._stand_by(error)
         duties = (
             self._renew(),
+            self._hear_of_tokens(),
             self._keep_leading(),
             keep_swept(self.current, self.storage, self.store, self.metrics),
         )
@@ -239,7 +242,12 @@ class Driver:
         await self._tokens_again.look()
         return True
 
-    async def _read_tokens(self) -> None:
+    async def read_tokens(self) -> None:
+        """Reads which tokens there are. One reading follows the other: what the later one found counts."""
+        async with self._reading_tokens:
+            self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
+
+    async def _read_tokens_standing_by(self) -> None:
         tokens = await asyncio.to_thread(self.store.find_tokens)
         sessions = await asyncio.to_thread(self.store.find_sessions)
         if self.standby is not None:  # else this server leads by now, and knows what is newer
@@ -278,9 +286,10 @@ class Driver:
             self.health.note_database()
             raise
         self.health.note_database()
-        if self.standby is not None:
-            await asyncio.to_thread(store.stand_by_no_more, self._holder)
-            self.standby = None
+        async with self._standing_by:
+            if self.standby is not None:
+                await asyncio.to_thread(store.stand_by_no_more, self._holder)
+                self.standby = None
         self.not_ready = "the server is reading its state"
 
         def restore() -> tuple[Engine, Answers, TokenBook, list[Session]]:
@@ -404,25 +413,38 @@ class Driver:
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 
     async def _renew(self) -> None:
-        """Keeps the lead, and hears of tokens that were made or revoked."""
+        """Keeps the lead, or the place of one that stands by."""
         while True:
             await asyncio.sleep(self._lease_seconds / 3.0)
             term = self._term
             if term is None:
-                if self.standby is not None:
-                    with contextlib.suppress(HippoError):
-                        # As long as a leader that falls silent is waited for, this server is taken to stand by.
-                        await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
-                        await self._read_tokens()
+                with contextlib.suppress(HippoError):
+                    await self._keep_standing_by()
                 continue
             asked = time.monotonic()
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
-                term.heard = max(term.heard, asked)
-                self.health.note_database()
-                self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
             except HippoError as error:
                 self._give_up(term, error)
+                continue
+            term.heard = max(term.heard, asked)
+            self.health.note_database()
+
+    async def _keep_standing_by(self) -> None:
+        """As long as a leader that falls silent is waited for, this server is taken to stand by."""
+        async with self._standing_by:
+            if self.standby is not None:
+                await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
+
+    async def _hear_of_tokens(self) -> None:
+        """Reads again and again which tokens there are; where it cannot, those that are known count."""
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3.0)
+            with contextlib.suppress(HippoError):
+                if self._term is not None:
+                    await self.read_tokens()
+                elif self.standby is not None:
+                    await self._read_tokens_standing_by()
 
     async def _watch_database(self) -> None:
         """Notices the death of an embedded PostgreSQL before a call does."""

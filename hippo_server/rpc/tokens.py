@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from hippo_core.engine.states import WorkerState
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
 from hippo_server.auth.roles import Role
-from hippo_server.auth.tokens import Identity, TokenBook, worker_token_name
+from hippo_server.auth.tokens import Identity, worker_token_name
 from hippo_server.driver import Driver
 from hippo_server.settings import PROJECT
 from hippo_server.store import Token
@@ -85,7 +85,7 @@ class Tokens:
             expires_at=expires,
             uses=uses,
         )
-        await self._read_again()
+        await self._driver.read_tokens()
         return _message(made)
 
     async def listed(self, who: Identity) -> list[admin_pb2.Token]:
@@ -110,7 +110,7 @@ class Tokens:
                 "Make another one first: hippo token create NAME --role admin.",
             )
         await asyncio.to_thread(self._driver.store.revoke_token, name)
-        await self._read_again()
+        await self._driver.read_tokens()
 
     async def join(self, request: worker_pb2.JoinPoolRequest, who: Identity) -> None:
         """Makes the token of a worker that has shown a token to join with.
@@ -131,10 +131,7 @@ class Tokens:
                         "Give this one another --name; or end that one first.",
                     )
         await asyncio.to_thread(self._driver.store.join_pool, who.secret_hash, name, digest)
-        await self._read_again()
-
-    async def _read_again(self) -> None:
-        self._driver.tokens = TokenBook(await asyncio.to_thread(self._driver.store.find_tokens))
+        await self._driver.read_tokens()
 
 
 def require_name(what: str, text: str) -> None:
