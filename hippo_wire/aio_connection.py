@@ -12,7 +12,15 @@ import grpc
 from hippo_core.errors import HippoError
 from hippo_wire.channel import caller_metadata, channel_options
 from hippo_wire.observing import tracing
-from hippo_wire.retries import CONTROL_SECONDS, attempt_seconds, explained, leave, pause_before_retry, pauses
+from hippo_wire.retries import (
+    CONTROL_SECONDS,
+    attempt_seconds,
+    explained,
+    leave,
+    pause_before_retry,
+    pauses,
+    telling,
+)
 from hippo_wire.route import Route
 from hippo_wire.streams import Request, Response
 from hippo_wire.tls import Trust
@@ -80,6 +88,7 @@ class AsyncConnection:
             HippoError: What the server answered, or ``Unavailable``.
         """
         deadline = time.monotonic() + timeout
+        refusal: grpc.RpcError | None = None
         for pause in pauses(self._route):
             address = self._route.at
             try:
@@ -90,8 +99,9 @@ class AsyncConnection:
                 )
             except grpc.RpcError as error:
                 wait = pause_before_retry(error, pause, self._route, deadline)
+                refusal = telling(error, refusal)
                 if wait is None:
-                    raise await self._explained(address, error) from error
+                    raise await self._explained(address, refusal) from error
                 leave(self._route, address, error)
             await asyncio.sleep(wait)
         raise AssertionError("pauses never end")

@@ -14,7 +14,10 @@ def channel_options() -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
         ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        (
+            "grpc.min_reconnect_backoff_ms",
+            1000,
+        ),  # how long a connection may take, TLS included, at the first try
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -23,6 +23,7 @@ from hippo_wire.retries import (
     pause_before_retry,
     pauses,
     seconds_until_turn,
+    telling,
 )
 from hippo_wire.route import Route
 from hippo_wire.streams import Responses, Upload
@@ -138,6 +139,7 @@ class _Calls(
         patience = client_call_details.timeout or patience_seconds(self._route)
         deadline = time.monotonic() + patience
         changes = bool(getattr(request, "request_id", ""))
+        refusal: grpc.RpcError | None = None
         for pause in pauses(self._route):
             left = attempt_seconds(self._route, client_call_details.timeout, deadline)
             if changes and client_call_details.timeout is None and not self._route.has_others():
@@ -150,8 +152,9 @@ class _Calls(
             if not isinstance(error, grpc.RpcError):
                 raise error
             wait = pause_before_retry(error, pause, self._route, deadline)
+            refusal = telling(error, refusal)
             if wait is None:
-                raise self._explain(address, error) from error
+                raise self._explain(address, refusal) from error
             leave(self._route, address, error)
             time.sleep(wait)
         raise AssertionError("pauses never end")

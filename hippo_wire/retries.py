@@ -81,12 +81,27 @@ def pause_before_retry(
         None: trying again does not help, or there is no time for it.
     """
     left = deadline - time.monotonic()
-    code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    code = _code(error)
     silent = code is grpc.StatusCode.DEADLINE_EXCEEDED and route.has_others()
     if silent or code is grpc.StatusCode.UNAVAILABLE:
         return min(pause, left / 2.0) if left > LAST_ATTEMPT_SECONDS else None
     wait = seconds_until_turn(error, pause)
     return wait if wait is not None and wait < left else None
+
+
+def telling(error: grpc.RpcError, refusal: grpc.RpcError | None) -> grpc.RpcError:
+    """How a call failed: an attempt that found no answer in what was left of the time says less than a refusal before.
+
+    Args:
+        error: How the last attempt failed.
+        refusal: How an earlier one did; None: it was the first.
+    """
+    silent = _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED
+    return refusal if silent and refusal is not None else error
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+    return error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
 
 
 def seconds_until_turn(error: grpc.RpcError, pause: float) -> float | None:

@@ -200,10 +200,10 @@ class Metrics:
 
     def swept(self, swept: Swept | None) -> None:
         """The storage was swept; None: it could not be."""
-        self._sweeps.labels("failed" if swept is None else "done").inc()
         if swept is not None:
             self._leftovers.labels("removed").inc(swept.removed)
             self._leftovers.labels("failed").inc(len(swept.failures))
+        self._sweeps.labels("failed" if swept is None else "done").inc()
 
     def space(self, space: Space) -> None:
         """How much room the storage's disk has."""

@@ -52,6 +52,7 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 def test_a_server_that_is_not_one_leaves_no_connection_open(
     answer: Callable[[socket.socket], None], trust: Trust | None
 ) -> None:
+    gc.collect()  # what other tests left
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(10):

@@ -18,7 +18,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
     """A manager's socket, and its address as it stands in the environment."""
     address = str(tmp_path / "notify") if request.param == "path" else f"@hippo-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.settimeout(10.0)
+        listening.settimeout(60.0)
         listening.bind(address.replace("@", "\0", 1))
         yield listening, address
 
