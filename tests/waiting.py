@@ -6,6 +6,7 @@ Where there is an event, a process's end or an answer to wait for, wait for that
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import select
 import time
@@ -30,6 +31,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE_SECON
     began = time.monotonic()
     while not (found := condition()):
         time.sleep(_pause(began, what, seconds))
+    assert not inspect.isawaitable(found), f"{what}: what is yet to be awaited is true of itself"
     return found
 
 
@@ -39,6 +41,7 @@ async def until_in_loop(condition: Callable[[], T], what: str, seconds: float = 
     while not (found := condition()):
         pause = _pause(began, what, seconds)
         await asyncio.sleep(pause)
+    assert not inspect.isawaitable(found), f"{what}: what is yet to be awaited is true of itself"
     return found
 
 

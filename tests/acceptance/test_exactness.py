@@ -102,8 +102,11 @@ def test_iterations_with_forks_inside_an_epoch_equal_a_plain_loop(shared_home: L
 def test_one_slot_and_two_workers_give_the_same_bits(pool: Pool) -> None:
     """1. Two workers with caches of their own train a grid. 2. A fork crossed from one to the other, to a cold and to
     a warm runner. 3. All trials equal the plain loop."""
+    pool.end("server")
+    pool.start_server("--lease-seconds", "30")  # no worker is lost, should it have to wait for the processor
     pool.start_worker("one")
     pool.start_worker("two")
+    until(lambda: pool.query("SELECT count(*) FROM workers WHERE state = 'live'") == [(2,)], "two workers")
     # Steps so long that no worker takes paths ahead: each takes the next one that is ready, whoever trained before it.
     study = _study(pool, "first", extra="max_steps=8, options={'pause': 0.1}")
     handle = pool.client().submit(study)

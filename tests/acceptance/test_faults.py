@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import json
 import shutil
 import signal
@@ -191,6 +192,14 @@ def in_the_middle_of_a_path(arena: Arena) -> None:
     arena.happens("StepsTrained", where=f"(body->>'stop')::int < {STEPS - EVERY}")
 
 
+def before_a_save(arena: Arena) -> int:
+    """The next step is saved, and the path goes on to a later save should this one be missed; gives its fence."""
+    step = "(body->>'stop')::int"
+    where = f"{step} %% {EVERY} = {EVERY - 1} AND {step} < {STEPS - EVERY}"
+    fence: int = arena.happens("StepsTrained", where=where)["fence"]
+    return fence
+
+
 def committed_and_not_answered(arena: Arena) -> None:
     """A report is committed; its acknowledgement does not leave the server's host."""
     in_the_middle_of_a_path(arena)
@@ -327,7 +336,7 @@ def worker_between_saves(arena: Arena) -> None:
 
 def worker_between_state_and_publishing(arena: Arena) -> None:
     """The runner has written a state; its daemon stands still before it hears of that."""
-    fence = arena.happens("StepsTrained", where=f"(body->>'stop')::int %% {EVERY} = {EVERY - 1}")["fence"]
+    fence = before_a_save(arena)
     arena.stop("one")
     until(lambda: arena.ledger.written(fence), "a written state")
     arena.kill("one")
@@ -396,7 +405,7 @@ def runner_between_saves(arena: Arena) -> None:
 
 
 def runner_between_state_and_publishing(arena: Arena) -> None:
-    fence = arena.happens("StepsTrained", where=f"(body->>'stop')::int %% {EVERY} = {EVERY - 1}")["fence"]
+    fence = before_a_save(arena)
     arena.stop("one")
     until(lambda: arena.ledger.written(fence), "a written state")
     arena.kill_runner()
@@ -594,6 +603,12 @@ def test_a_worker_that_sleeps_past_its_lease_changes_nothing_when_it_wakes(arena
 # A disk that lies.
 
 
+def folder_of(arena: Arena, node: int, step: int, fence: int) -> Path:
+    """Where a checkpoint lies. ``Path.glob`` trips over folders that go meanwhile."""
+    (folder,) = glob.glob(f"{arena.path}/storage/*/checkpoints/*/{node}/{step}/{fence}")  # noqa: PTH207
+    return Path(folder)
+
+
 def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:
     """1. A study ends at step 6. 2. One bit of one of its last states flips. 3. A longer study goes on from there:
     the state is known as lost, and training goes on from the nearest good one before it."""
@@ -604,8 +619,7 @@ def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:
         "SELECT node, step, fence FROM checkpoints WHERE state = 'kept' AND step = 6 ORDER BY 1"
     )
     node, step, fence = kept[0]
-    (folder,) = (arena.path / "storage").glob(f"*/checkpoints/*/{node}/{step}/{fence}")
-    file = folder / "tensors.safetensors"
+    file = folder_of(arena, node, step, fence) / "tensors.safetensors"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)

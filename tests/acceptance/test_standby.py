@@ -66,7 +66,7 @@ class Pair(Arena):
 
     def ready(self, name: str) -> tuple[int, list[str]]:
         """What a server answers to who asks whether it is ready."""
-        found = httpx.get(f"http://{self.said(name, 'http')}/readyz")
+        found = httpx.get(f"http://{self.said(name, 'http')}/readyz", timeout=60)
         return found.status_code, found.json()["reasons"]
 
     def leads(self, name: str) -> bool:
@@ -117,7 +117,7 @@ def test_a_leader_that_is_killed_is_replaced_at_once(pair: Pair) -> None:
     a path is trained. 3. The second leads; no step is trained again, and whoever watches goes on watching.
     """
     start(pair)
-    assert httpx.get(f"http://{pair.said('standby', 'http')}/livez").status_code == 200
+    assert httpx.get(f"http://{pair.said('standby', 'http')}/livez", timeout=60).status_code == 200
     (status, [reason]) = pair.ready("standby")
     assert status == 503
     assert reason.startswith("standby: ")
@@ -142,7 +142,7 @@ def test_a_leader_that_wakes_up_changes_nothing_and_stands_by(pair: Pair) -> Non
     first wakes up with reports waiting in its sockets: it writes nothing, stands by, and sends callers to the other.
     4. That one is killed: the first leads again, and the study ends as trained alone.
     """
-    pair.lease_seconds = 4.0
+    pair.lease_seconds = 15.0
     start(pair)
     handle = pair.client_of(pair.address).submit(study(pair))
     with ThreadPoolExecutor(1) as thread:

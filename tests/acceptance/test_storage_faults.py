@@ -13,7 +13,7 @@ import pytest
 from hippo_client.handles.study import StudyHandle
 from tests.acceptance.conftest import STUDY_FOLDER, until
 from tests.acceptance.nemesis import Arena, Proxy
-from tests.acceptance.test_faults import EVERY, between_saves, expect_as_alone, expect_clean, study
+from tests.acceptance.test_faults import EVERY, between_saves, expect_as_alone, expect_clean, folder_of, study
 from tests.s3 import S3Server, s3_server
 
 WITHOUT_CACHE = ("--cache", "0")  # every start is fetched from the storage
@@ -246,8 +246,3 @@ def test_checkpoints_that_are_gone_or_cut_are_found_before_they_are_loaded(arena
     assert any(reason.startswith("missing: ") for reason in told)
     assert any(reason.startswith("corrupt: ") for reason in told)
     assert 0 < handle.savings()["steps_retrained"] <= 2 * EVERY
-
-
-def folder_of(arena: Arena, node: int, step: int, fence: int) -> Path:
-    (folder,) = (arena.path / "storage").glob(f"*/checkpoints/*/{node}/{step}/{fence}")
-    return folder

@@ -138,7 +138,7 @@ def browser() -> Iterator[playwright_api.Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium")
     with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
         yield browser
         browser.close()
 

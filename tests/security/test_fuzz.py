@@ -111,7 +111,9 @@ class Fuzzed:
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory, new_database, database_template) -> Iterator[Fuzzed]:
-    server = RunningServer(tmp_path_factory.mktemp("fuzz"), new_database(database_template))
+    server = RunningServer(
+        tmp_path_factory.mktemp("fuzz"), new_database(database_template), leader_lease_seconds=60.0
+    )
     with grpc.insecure_channel(server.address) as channel:
         found = Fuzzed(server, channel)
         client = server.connect()

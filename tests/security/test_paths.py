@@ -37,7 +37,8 @@ _opened: list[str] | None = None
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
-    if _opened is not None and event in {
+    heard = _opened  # which another thread may end meanwhile
+    if heard is not None and event in {
         "open",
         "os.listdir",
         "os.scandir",
@@ -47,7 +48,7 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
     }:
         path = arguments[0]
         if isinstance(path, str | bytes | os.PathLike):
-            _opened.append(os.fsdecode(path))
+            heard.append(os.fsdecode(path))
 
 
 @contextmanager
@@ -99,7 +100,11 @@ def test_no_text_in_a_call_is_a_path(server, client, tmp_path: Path) -> None:
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.ALREADY_EXISTS,
     }
-    with opened() as paths, grpc.insecure_channel(server.address) as channel, httpx.Client() as http:
+    with (
+        opened() as paths,
+        grpc.insecure_channel(server.address) as channel,
+        httpx.Client(timeout=60) as http,
+    ):
         for path, roles in EXPECTED.items():
             if roles is None or not path.startswith("/hippo."):
                 continue

@@ -69,7 +69,9 @@ def test_a_lease_that_no_longer_stands_changes_nothing(server, client):
         again.work(lambda: order.fence in again.revoked and newer.fence in again.acknowledged, stream)
     trial = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=0)).trial
     assert {each.value for each in trial.metrics} == {0.5}
-    metrics = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.token('admin')}"})
+    metrics = httpx.get(
+        f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.token('admin')}"}, timeout=60
+    )
     (fenced,) = (line for line in metrics.text.splitlines() if line.startswith("hippo_fenced_writes_total "))
     assert float(fenced.split()[1]) >= 1, "and counted"
 

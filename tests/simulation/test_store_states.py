@@ -24,12 +24,12 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.orders import RemoveCheckpoint
-from hippo_core.errors import HippoError, Stale, Standby
+from hippo_core.errors import HippoError, Stale
 from hippo_server.store import Record, RequestAnswer, Store
 from tests.simulation.database import MemoryDatabase, MemoryStore
+from tests.simulation.test_store_contract import lead_soon
 from tests.unit.engine.cluster import SETTINGS, Cluster
 from tests.unit.engine.test_cluster import PIECES, spec
-from tests.waiting import until
 
 POLICIES = [policies.full(), policies.asha(min_steps=1, reduction_factor=3)]
 NAMES = st.sampled_from(["first", "second"])
@@ -41,18 +41,6 @@ EDITS: list[Callable[[str], Command]] = [
     lambda name: ExtendStudy(project="default", name=name, max_steps=11),
     lambda name: ForkTrial(project="default", name=name, trial=0, at=3, hyperparameters={"lr": 0.5}),
 ]
-
-
-def _lead(store: Any) -> int:
-    """Takes over; PostgreSQL notices a moment later that the former leader's connection is closed."""
-
-    def term() -> int:
-        with contextlib.suppress(Standby):
-            taken: int = store.lead("other", 600.0)
-            return taken
-        return 0
-
-    return until(term, "the former leader's leaving")
 
 
 class Recorded(Cluster):
@@ -154,7 +142,7 @@ class Stores(RuleBasedStateMachine):
         for store in former:
             store.close()
         self.leading, self.waiting = self.waiting, former
-        earlier, self.term = self.term, self._both(_lead)
+        earlier, self.term = self.term, self._both(lambda store: lead_soon(store, "other", 600.0))
         assert self.term == earlier + 1
         for store in former:
             with pytest.raises(Stale):

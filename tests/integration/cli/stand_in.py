@@ -28,10 +28,15 @@ def option(name: str) -> str:
     return next(arg.partition("=")[2] for arg in sys.argv if arg.startswith(f"--{name}="))
 
 
-def wait_for_term() -> None:
+def listen_for_term() -> list[int]:
+    """Fills when SIGTERM comes. To be called before anybody is told that this process is there."""
     # No Event: the handler runs in the thread that waits, which may hold the Event's lock just then.
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    return asked
+
+
+def wait_for_term(asked: list[int]) -> None:
     while not asked:
         time.sleep(0.02)
 
@@ -57,6 +62,9 @@ def server() -> None:
     if (home / "server-fails").exists():
         sys.stdout.write((home / "server-fails").read_text())
         sys.exit(1)
+    asked = listen_for_term()
+    if stubborn := (home / "server-is-stubborn").exists():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (home / "server").mkdir(exist_ok=True)
     (home / "server" / "admin.token").write_text("admin-secret\n")
     (home / "server" / "worker.token").write_text("worker-secret\n")
@@ -68,12 +76,11 @@ def server() -> None:
     threading.Thread(target=page.serve_forever, daemon=True).start()
     draft = home / "server" / "draft"
     draft.write_text(json.dumps({"grpc": grpc, "http": f"127.0.0.1:{page.server_port}", "pid": os.getpid()}))
-    draft.replace(home / "server" / "server.json")
     note(home, "server", "up", grpc)
-    if (home / "server-is-stubborn").exists():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    draft.replace(home / "server" / "server.json")
+    if stubborn:
         time.sleep(3600)
-    wait_for_term()
+    wait_for_term(asked)
     note(home, "server", "down")
 
 
@@ -82,9 +89,10 @@ def worker() -> None:
     if (home / "worker-fails").exists():
         sys.stdout.write("no such device\n")
         sys.exit(1)
+    asked = listen_for_term()
     slots = [arg for arg in sys.argv if arg.startswith("--slots=")]
     note(home, "worker", "up", *slots)
-    wait_for_term()
+    wait_for_term(asked)
     while (home / "worker-saves").exists():
         time.sleep(0.02)
     note(home, "worker", "down")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from hippo_client.local import Home, record, running_server, shut_down
+from hippo_core.errors import HippoError
 from tests.integration.cli.conftest import Stage, kill
 from tests.integration.cli.trainer_sources import write_study
 from tests.unit.cli.schemas import validate
@@ -39,7 +41,7 @@ class Shell:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=250,
             check=False,
         )
 
@@ -65,7 +67,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     yield shell
     shut_down(shell.home)
-    until(Stage(shell.home).ended, "the supervisor's end", 60)
+    until(Stage(shell.home).ended, "the supervisor's end")
 
 
 def test_run_trains_shares_and_prints_the_result(shell: Shell, tmp_path: Path) -> None:
@@ -153,10 +155,10 @@ def test_an_interrupt_saves_and_detaches_and_run_again_resumes(shell: Shell, tmp
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     running = shell.start("run", str(study), "--slots", "1")
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     running.send_signal(signal.SIGINT)
     hold.unlink()
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=200)
     assert running.returncode == 130, err
     assert "Run again to resume" in err
     until(Stage(shell.home).ended, "the end of everything")
@@ -171,12 +173,12 @@ def test_a_second_run_attaches_and_both_see_the_end(shell: Shell, tmp_path: Path
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     first = shell.start("run", str(study), "--slots", "1", "--json")
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     second = shell.start("run", str(study), "--json")
     assert second.stderr is not None
-    until(lambda: "submitted before" in second.stderr.readline(), "the second's attaching", 60)  # type: ignore[union-attr]
+    until(lambda: "submitted before" in second.stderr.readline(), "the second's attaching")  # type: ignore[union-attr]
     hold.unlink()
-    results = [json.loads(each.communicate(timeout=60)[0]) for each in (first, second)]
+    results = [json.loads(each.communicate(timeout=200)[0]) for each in (first, second)]
     assert results[0] == results[1]
     assert results[0]["trials"]["completed"] == 3
 
@@ -186,7 +188,7 @@ def test_a_killed_run_leaves_nothing_in_the_way(shell: Shell, tmp_path: Path) ->
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     running = shell.start("run", str(study), "--slots", "1")
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     kill(running.pid)
     running.communicate()
     hold.unlink()
@@ -198,10 +200,10 @@ def test_a_run_whose_supervisor_is_killed_goes_on_by_itself(shell: Shell, tmp_pa
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     running = shell.start("run", str(study), "--slots", "1", "--json")
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     kill(_supervisor(shell))
     hold.unlink()
-    out, err = running.communicate(timeout=100)
+    out, err = running.communicate(timeout=200)
     assert running.returncode == 0, err
     assert "the local supervisor was killed; another one takes over" in err
     result = json.loads(out)
@@ -217,7 +219,7 @@ def test_a_killed_supervisor_leaves_nothing_in_the_way(shell: Shell, tmp_path: P
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     running = shell.start("run", str(study), "--slots", "1")
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     supervisor = _supervisor(shell)
     kill(running.pid)
     kill(supervisor)
@@ -232,7 +234,7 @@ def test_a_watch_goes_on_where_the_supervisor_is_killed(shell: Shell, tmp_path: 
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     assert shell.run("submit", str(study)).returncode == 0
-    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    until(lambda: _steps_trained(shell) == 2, "the first steps")
     shell.json("study", "pause", "walk")
     watching = shell.start("study", "watch", "walk", "--json")
     assert watching.stderr is not None
@@ -241,7 +243,7 @@ def test_a_watch_goes_on_where_the_supervisor_is_killed(shell: Shell, tmp_path: 
     hold.unlink()
     assert "another one takes over" in watching.stderr.readline()
     shell.json("study", "resume", "walk")
-    out, err = watching.communicate(timeout=60)
+    out, err = watching.communicate(timeout=200)
     assert watching.returncode == 0, err
     assert json.loads(out)["trials"]["completed"] == 3
 
@@ -294,7 +296,7 @@ def test_a_terminal_of_80_columns_shows_the_study_in_place(shell: Shell, tmp_pat
         if b"walk running" in drawn:
             hold.unlink(missing_ok=True)
     os.close(ours)
-    assert running.wait(60) == 0
+    assert running.wait(200) == 0
     assert running.stdout is not None
     with running.stdout as out:
         assert out.read().startswith(b"Study walk completed: 3 trials, 3 completed.")
@@ -309,9 +311,10 @@ def _steps_trained(shell: Shell) -> int:
     address = running_server(shell.home)
     if address is None:
         return 0
-    with Client(address.grpc, shell.home.admin_token()) as client:
+    with contextlib.suppress(HippoError), Client(address.grpc, shell.home.admin_token()) as client:
         studies = client.studies()
         return studies[0].savings()["steps_trained"] if studies else 0
+    return 0
 
 
 def _supervisor(shell: Shell) -> int:

@@ -343,10 +343,10 @@ def test_what_a_killed_supervisor_left_of_its_folder_the_next_one_removes(
     tmp_path: Path, stage: Stage
 ) -> None:
     killed = Stage(Home.at(tmp_path / "killed"))
-    killed.attach(worker=False)
-    written = record.read(killed.home)
-    assert written is not None
-    kill(killed.supervisor_pid())
+    with killed.attach(worker=False):
+        written = record.read(killed.home)
+        assert written is not None
+        kill(killed.supervisor_pid())
     until(lambda: not lives(killed.pid("server")), "the end of its server")
     assert written.socket.parent.exists()
     with stage.attach(worker=False):

@@ -44,7 +44,7 @@ def log_in() -> Iterator[LogIn]:
 
         def make(server: RunningServer, role: str = "admin", name: str | None = None) -> httpx.Client:
             token = server.token(role) if name is None else server.new_token(name, role)
-            http = browsers.enter_context(httpx.Client(base_url=server.url, headers=AS_PAGE))
+            http = browsers.enter_context(httpx.Client(base_url=server.url, headers=AS_PAGE, timeout=60))
             answer = http.post("/login", data={"link": offer_link(server.connect(token)), "to": "/queue?x=1"})
             assert (answer.status_code, answer.headers["location"]) == (303, "/queue?x=1")
             return http
@@ -68,7 +68,7 @@ def test_a_link_logs_in_once_by_a_cookie_that_scripts_and_other_sites_do_not_get
     server: RunningServer,
 ) -> None:
     link = offer_link(server.connect())
-    with httpx.Client(base_url=server.url, headers=AS_PAGE) as http:
+    with httpx.Client(base_url=server.url, headers=AS_PAGE, timeout=60) as http:
         assert http.get("/").status_code == 401
         page = http.get("/login", params={"link": link, "to": "//evil.test/"})
         assert 'value="/"' in page.text, "it goes on to pages of this server only"
@@ -82,7 +82,7 @@ def test_a_link_logs_in_once_by_a_cookie_that_scripts_and_other_sites_do_not_get
         assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
         assert http.get("/").status_code == 200
         assert http.get("/api/studies").json() == []
-        again = httpx.post(server.url + "/login", data={"link": link}, headers=AS_PAGE)
+        again = httpx.post(server.url + "/login", data={"link": link}, headers=AS_PAGE, timeout=60)
         assert again.status_code == 403
         assert "hippo open" in again.text
 
@@ -99,7 +99,9 @@ def test_a_session_ends_with_its_token_with_a_log_out_and_not_with_the_server(
     server.stop()
     server = start_server()
     port = urlsplit(server.url).port
-    with httpx.Client(base_url=server.url, headers=AS_PAGE, cookies={f"hippo-{port}": cookie}) as http:
+    with httpx.Client(
+        base_url=server.url, headers=AS_PAGE, cookies={f"hippo-{port}": cookie}, timeout=60
+    ) as http:
         assert http.get("/").status_code == 200
         driver = server.server.driver
         vars(driver.sessions).update(vars(Sessions()))  # as before a term has begun
@@ -107,7 +109,7 @@ def test_a_session_ends_with_its_token_with_a_log_out_and_not_with_the_server(
         driver.sessions.adopt(driver.store.find_sessions())
         answer = http.post("/logout")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?out=1")
-        assert httpx.get(server.url, cookies={f"hippo-{port}": cookie}).status_code == 401
+        assert httpx.get(server.url, cookies={f"hippo-{port}": cookie}, timeout=60).status_code == 401
 
 
 def test_a_form_does_what_the_command_does_once_and_is_written_down(
@@ -265,7 +267,9 @@ def test_api_says_what_commands_say(
     worker = Worker(server.connect(server.token("worker")), slots=2)
     with working(worker) as stream:
         worker.work(lambda: ended(client) and ended(client, "second") and worker.settled(), stream)
-    bearer = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {server.token('viewer')}"})
+    bearer = httpx.Client(
+        base_url=server.url, headers={"Authorization": f"Bearer {server.token('viewer')}"}, timeout=60
+    )
     request.addfinalizer(bearer.close)
     studies = client.studies.ListStudies(study_pb2.ListStudiesRequest()).studies
     trials = client.studies.ListTrials(study_pb2.ListTrialsRequest(name="study")).trials

@@ -63,7 +63,7 @@ def ran(server: RunningServer) -> float:
 
 def test_a_timeout_counts_over_a_restart_of_the_server(start_server: Start) -> None:
     """1. A study runs for a while. 2. The server is stopped and started. 3. It ends when it has run for so long."""
-    limit = 3.0
+    limit = 8.0
     server = start_server()
     client = server.connect()
     upload(client)
@@ -81,8 +81,12 @@ def test_a_timeout_counts_over_a_restart_of_the_server(start_server: Start) -> N
     assert first is not server.store
     assert study(client).ending == "timeout"
     # The tick may come late.
-    assert re.fullmatch(r"timeout: ran 3(\.\d+)? s of 3 s, and no trial has a value", study(client).reason)
-    assert ran(server) == pytest.approx(limit, abs=1.0)
+    told = re.fullmatch(
+        r"timeout: ran (\d+(\.\d+)?) s of 8 s, and no trial has a value", study(client).reason
+    )
+    assert told is not None
+    assert float(told[1]) >= limit
+    assert ran(server) >= limit
 
 
 def test_a_target_ends_a_study_and_a_raised_one_takes_it_up(

@@ -52,7 +52,7 @@ def test_a_storage_that_does_not_answer_is_told_and_takes_nobody_out_of_service(
     )
 
     def answer():
-        return httpx.get(server.url + "/readyz")
+        return httpx.get(server.url + "/readyz", timeout=60)
 
     until(
         lambda: answer().json()["checks"]["storage"] == "The folder is not mounted", "what the storage says"

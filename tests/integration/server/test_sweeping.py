@@ -171,7 +171,7 @@ def test_a_sweep_that_fails_is_counted_and_costs_nothing_else(start_server, monk
     submit(client)
     assert not server.server.driver.duties.over.done()
     token = {"Authorization": f"Bearer {server.token('admin')}"}
-    text = httpx.get(server.url + "/metrics", headers=token).text
+    text = httpx.get(server.url + "/metrics", headers=token, timeout=60).text
     assert 'hippo_storage_sweeps_total{outcome="failed"} 1.0' in text
 
 

@@ -32,6 +32,12 @@ def trust(certs):
     return read_trust(certs / "ca.pem", None, None)
 
 
+@pytest.fixture(autouse=True)
+def patient_probe(monkeypatch):
+    """Why nothing is heard from a server is found out also where it has to wait for the processor."""
+    monkeypatch.setattr("hippo_wire.tls.PROBE_SECONDS", 30.0)
+
+
 def ask(server, trust, seconds=60.0):
     """Who one is, over a connection of its own."""
     connection = server.connect(trust=trust)
@@ -48,7 +54,7 @@ def serial(server, certs):
     """The number of the certificate that HTTP shows."""
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
     with (
-        httpx.Client(verify=context) as http,
+        httpx.Client(verify=context, timeout=60) as http,
         http.stream("GET", f"https://{server.server.http_address}/livez") as got,
     ):
         return got.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()["serialNumber"]
@@ -61,9 +67,9 @@ def test_calls_streams_and_pages_are_encrypted(start_server, files, trust, certs
         next(iter(server.connect(trust=trust).studies.ListStudies(study_pb2.ListStudiesRequest()).studies))
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
     address = f"https://{server.server.http_address}"
-    assert httpx.get(f"{address}/livez", verify=context).text == "ok\n"
+    assert httpx.get(f"{address}/livez", verify=context, timeout=60).text == "ok\n"
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"{server.url}/livez")
+        httpx.get(f"{server.url}/livez", timeout=60)
 
 
 def test_the_names_of_the_certificate_are_the_servers_and_no_others(start_server, files, certs):
@@ -71,7 +77,7 @@ def test_the_names_of_the_certificate_are_the_servers_and_no_others(start_server
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
     found = {
         host: httpx.get(
-            f"https://{server.server.http_address}/livez", headers={"Host": host}, verify=context
+            f"https://{server.server.http_address}/livez", headers={"Host": host}, verify=context, timeout=60
         ).status_code
         for host in (
             "HEAD.example.org:7441",
@@ -137,9 +143,12 @@ def test_a_server_that_asks_for_certificates(start_server, files, certs, trust, 
     assert "does not take the certificate" in refusal(server, stranger).message
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"https://{server.server.http_address}/livez", verify=context)
+        httpx.get(f"https://{server.server.http_address}/livez", verify=context, timeout=60)
     context.load_cert_chain(certs / "client.pem", certs / "client.key")
-    assert httpx.get(f"https://{server.server.http_address}/livez", verify=context).status_code == 200
+    assert (
+        httpx.get(f"https://{server.server.http_address}/livez", verify=context, timeout=60).status_code
+        == 200
+    )
 
 
 def test_a_callers_certificate_that_has_run_out_is_refused(start_server, files, certs, trust, tmp_path):

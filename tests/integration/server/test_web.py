@@ -95,7 +95,7 @@ def test_every_route_lets_in_those_of_the_table_and_nobody_else(server):
     """S01. Every path times every method times every token."""
     tokens = {role: server.token(role) for role in ROLES} | {"none": None, "wrong": "hippo_wrong"}
     server.new_token("last", "viewer")  # the server's book is as the database is
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         for path in (*dict.fromkeys(path for path, _ in EXPECTED), *ELSEWHERE):
             for method in METHODS:
                 for role, token in tokens.items():
@@ -131,7 +131,7 @@ def test_every_route_lets_in_those_of_the_table_and_nobody_else(server):
 def test_a_foreign_host_is_refused(server, host):
     """S03. A browser that was tricked into asking sends the name that it was tricked with."""
     for path in ("/livez", "/metrics", "/"):
-        assert httpx.get(server.url + path, headers={"Host": host}).status_code == 421
+        assert httpx.get(server.url + path, headers={"Host": host}, timeout=60).status_code == 421
 
 
 @pytest.mark.parametrize("hosts", [[], [""], ["localhost", "localhost"], ["localhost", "evil.test"]])
@@ -162,13 +162,13 @@ def test_what_is_no_http_and_heads_that_are_too_large_are_refused(server):
         assert spoken(server, data).startswith(b"HTTP/1.1 400 ")
     with contextlib.suppress(ConnectionError):  # it is closed while the rest is on its way
         assert spoken(server, large).startswith(b"HTTP/1.1 400 ")
-    assert httpx.get(server.url + "/livez").status_code == 200
+    assert httpx.get(server.url + "/livez", timeout=60).status_code == 200
 
 
 def test_a_refusal_for_who_asked_is_in_the_audit_log(server, client):
     join = {"Authorization": f"Bearer {server.token('join')}"}
-    assert httpx.get(server.url + "/metrics", headers=join).status_code == 403
-    assert httpx.get(server.url + "/metrics").status_code == 401
+    assert httpx.get(server.url + "/metrics", headers=join, timeout=60).status_code == 403
+    assert httpx.get(server.url + "/metrics", timeout=60).status_code == 401
     request = admin_pb2.ListCallsRequest(denied=True)
     until(lambda: len(client.admin.ListCalls(request).calls) == 2, "both refusals")
     found = [(each.actor, each.method, each.result) for each in client.admin.ListCalls(request).calls]
@@ -177,13 +177,17 @@ def test_a_refusal_for_who_asked_is_in_the_audit_log(server, client):
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1:80", "[::1]:80"])
 def test_names_of_this_machine_are_its_own(server, host):
-    assert httpx.get(server.url + "/livez", headers={"Host": host}).status_code == 200
+    assert httpx.get(server.url + "/livez", headers={"Host": host}, timeout=60).status_code == 200
 
 
 def test_readiness_tells_why_not(server):
     """While the database is away the server lives, is not ready, and says why; then all is well again."""
     fine = dict.fromkeys(("database", "migrations", "leader", "storage"), "ok")
-    assert httpx.get(server.url + "/readyz").json() == {"ready": True, "reasons": [], "checks": fine}
+    assert httpx.get(server.url + "/readyz", timeout=60).json() == {
+        "ready": True,
+        "reasons": [],
+        "checks": fine,
+    }
     driver = server.server.driver
 
     away = threading.Event()
@@ -196,7 +200,7 @@ def test_readiness_tells_why_not(server):
     driver._database.running = lambda: not away.is_set()
     away.set()
     until(lambda: "no database there" in driver.not_ready, "the end of the term, and why none begins")
-    answer = httpx.get(server.url + "/readyz")
+    answer = httpx.get(server.url + "/readyz", timeout=60)
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
     assert "no database there. Free space" in answer.json()["reasons"][0], "with the remedy"
@@ -204,12 +208,12 @@ def test_readiness_tells_why_not(server):
     assert "no database there" in checks["database"]
     assert "no database there" in checks["leader"]
     assert {part: checks[part] for part in ("migrations", "storage")} == {"migrations": "ok", "storage": "ok"}
-    assert httpx.get(server.url + "/livez").status_code == 200
+    assert httpx.get(server.url + "/livez", timeout=60).status_code == 200
     token = {"Authorization": f"Bearer {server.token('admin')}"}
-    assert "hippo_scheduler_leader 0.0" in httpx.get(server.url + "/metrics", headers=token).text
+    assert "hippo_scheduler_leader 0.0" in httpx.get(server.url + "/metrics", headers=token, timeout=60).text
     away.clear()
-    until(lambda: httpx.get(server.url + "/readyz").status_code == 200, "a ready server")
-    assert "hippo_rebuilds_total 1.0" in httpx.get(server.url + "/metrics", headers=token).text
+    until(lambda: httpx.get(server.url + "/readyz", timeout=60).status_code == 200, "a ready server")
+    assert "hippo_rebuilds_total 1.0" in httpx.get(server.url + "/metrics", headers=token, timeout=60).text
 
 
 def test_metrics_count_what_happened(server, client):
@@ -218,7 +222,7 @@ def test_metrics_count_what_happened(server, client):
     with working(worker) as stream:
         worker.work(lambda: ended(client) and worker.settled(), stream)
         token = {"Authorization": f"Bearer {server.token('viewer')}"}
-        text = httpx.get(server.url + "/metrics", headers=token).text
+        text = httpx.get(server.url + "/metrics", headers=token, timeout=60).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert values["hippo_steps_trained_total"] == "12.0"
     granted = values['hippo_events_total{event="LeaseGranted"}']

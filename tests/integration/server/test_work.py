@@ -80,12 +80,12 @@ def test_an_idle_worker_is_told_once_a_connection_what_to_get_ready_for(server, 
     training = Worker(server.connect(server.token("worker")), name="a")
     waiting = Worker(server.connect(server.token("worker")), name="b")
     with working(training) as stream, working(waiting) as other:
-        rates = [piecewise([0.1, rate], milestones=[2]) for rate in (0.2, 0.3)]
-        submit(client, space={"lr": rates})
-        order = first_lease(training, stream)
         nothing = next(other)
         assert nothing.HasField("preparations")
         assert not nothing.preparations.preparations
+        rates = [piecewise([0.1, rate], milestones=[2]) for rate in (0.2, 0.3)]
+        submit(client, space={"lr": rates})
+        order = first_lease(training, stream)
         told = next(each for each in other if each.HasField("preparations"))
         (preparation,) = told.preparations.preparations
         assert (preparation.slot, preparation.program_key) == (0, order.program_key)

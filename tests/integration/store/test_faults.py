@@ -147,11 +147,12 @@ def test_a_connection_cut_within_a_transaction_is_unavailable(store: Store, data
 @pytest.fixture
 def lock(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Callable[[], None]]]:
     """Takes a lock on all that a leader writes, in a session of somebody else's, and gives what lets it go. Locks are
-    waited for shortly.
+    waited for shortly but in the leader's session; how long that takes counts for nothing.
     """
     other = psycopg2.connect(database_url.replace("+psycopg2", ""))
 
     def take() -> Callable[[], None]:
+        monkeypatch.setattr(database, "RETRIED_SECONDS", 60.0)
         monkeypatch.setattr(database, "PREAMBLE", f"{database.PREAMBLE}; SET LOCAL lock_timeout = '50ms'")
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE studies, leader, request_answers IN ACCESS EXCLUSIVE MODE")
@@ -192,7 +193,6 @@ def test_a_lock_that_stays_is_told_of(
     """The leader steps down then: what it said is lost to nobody, since it was acknowledged to nobody."""
     term = store.lead("one", 60.0)
     monkeypatch.setattr(database, "ATTEMPTS", 2)
-    monkeypatch.setattr(database, "RETRIED_SECONDS", 60.0)
     let_go = lock()
     told: list[None] = []
     store.on_undone(lambda: told.append(None))

@@ -17,7 +17,7 @@ async def test_a_path_that_stands_still_is_killed_and_tells_where_it_stood(bench
        its log
     3. the slot trains the next lease
     """
-    stuck = bench.lease(make_program(options={"gate": 2, "file": bench.gate()}), stall_seconds=1.0)
+    stuck = bench.lease(make_program(options={"gate": 2, "file": bench.gate()}), stall_seconds=10.0)
     told, following = await bench.train(stuck, bench.lease())
     (failed,) = told.of(FailedReport)
     assert failed.failure is FailureClass.STALLED

@@ -165,18 +165,18 @@ def test_while_nothing_comes_there_is_time_for_other_things():
 
 
 def test_leaving_ends_the_thread():
-    before = threading.active_count()
+    before = set(threading.enumerate())  # some of which may end meanwhile
     with Watch(Endless) as watch:
         next(watch.snapshots())
-        assert threading.active_count() == before + 1
-    assert threading.active_count() == before
+        (thread,) = set(threading.enumerate()) - before
+    assert not thread.is_alive()
 
 
 def test_waiting_can_end_by_time():
     began = time.monotonic()
     with Watch(Endless) as watch, pytest.raises(TimeoutError, match=r"has not ended within 0.05 s"):
         list(watch.snapshots(timeout=0.05))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_wait_shows_and_returns_the_handle(client, service):

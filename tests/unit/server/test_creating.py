@@ -99,4 +99,4 @@ async def test_it_ends_with_its_term(term: Any, waits_for: str) -> None:
     term.over = True
     term.durable.release()
     term.creations.set()
-    await asyncio.wait_for(creating, 5.0)
+    await asyncio.wait_for(creating, 60.0)

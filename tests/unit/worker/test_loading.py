@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -171,17 +172,22 @@ async def test_large_states_are_given_their_time(
 ) -> None:
     """A fetch that takes longer than a storage may hang, and not longer than its bytes explain, is waited for."""
     storage.answers.set()
-    going_on = threading.Event()
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("hippo_worker.slots.loading.time", SimpleNamespace(monotonic=lambda: clock.now))
+    fetching, going_on = threading.Event(), threading.Event()
     fetch = LocalStorage.fetch
 
     def slow(self: LocalStorage, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
+        fetching.set()
         going_on.wait()
         fetch(self, location, into, digest)
 
     monkeypatch.setattr(LocalStorage, "fetch", slow)
     monkeypatch.setattr("hippo_worker.slots.loading.SLOW_BYTES_A_SECOND", 1e-6)
     monkeypatch.setattr("hippo_worker.slots.loading.LOOK_SECONDS", 0.001)
-    loading = asyncio.create_task(Loader(0, impatient(supplies, 0.05)).checkpoint(make_lease(), LOCATION))
+    loading = asyncio.create_task(Loader(0, impatient(supplies, 60)).checkpoint(make_lease(), LOCATION))
+    await until_in_loop(fetching.is_set, "a fetch")
+    clock.now = 1000.0
     for _ in range(100):
         await asyncio.sleep(0.001)
     assert not loading.done()

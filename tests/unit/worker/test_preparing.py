@@ -12,7 +12,7 @@ import pytest
 
 from hippo_core.sequence import Laws
 from hippo_worker.runner import messages
-from hippo_worker.slots import slot
+from hippo_worker.slots import conversation, slot
 from tests.unit.worker.orders import make_preparation
 from tests.unit.worker.place import Place, Runner
 from tests.waiting import until_in_loop
@@ -241,8 +241,11 @@ async def begin_to_let_go(place: Place) -> Runner:
     return old
 
 
-async def test_the_next_runner_comes_when_the_one_before_is_gone(place: Place) -> None:
+async def test_the_next_runner_comes_when_the_one_before_is_gone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a process holds until it ends, as a lock or a GPU's memory, the next one's setup may need."""
+    monkeypatch.setattr(conversation, "QUIT_SECONDS", 3600.0)
     old, runner = await begin_to_let_go(place), place.spawner.give()
     place.grant(8, bundle="other")
     await until_in_loop(lambda: not place.slot._waiting, "its turn")
@@ -253,7 +256,10 @@ async def test_the_next_runner_comes_when_the_one_before_is_gone(place: Place) -
     await runner.hear_runs(8)
 
 
-async def test_a_path_that_is_to_be_alone_has_the_memory_of_runners_on_their_way_out(place: Place) -> None:
+async def test_a_path_that_is_to_be_alone_has_the_memory_of_runners_on_their_way_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "QUIT_SECONDS", 3600.0)
     old = await begin_to_let_go(place)
     place.slot.prepare(None)
     letting_go = asyncio.create_task(place.slot.let_go())

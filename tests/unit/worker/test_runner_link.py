@@ -73,8 +73,9 @@ def test_messages_come_in_order_by_themselves(ends: tuple[Wire, Daemon, queue.Qu
 
 
 def test_what_others_wait_for_takes_all_before_it_along(
-    ends: tuple[Wire, Daemon, queue.Queue[str]],
+    ends: tuple[Wire, Daemon, queue.Queue[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hippo_worker.runner.link.FLUSH_SECONDS", 3600.0)
     wire, daemon, _ = ends
     link = opened(wire, daemon)
     link.steps_trained(1, 0, 1, 0.5, 0.25)
