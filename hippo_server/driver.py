@@ -99,8 +99,8 @@ class Driver:
         self.tokens = TokenBook(())
         self.sessions = Sessions()
         self._tokens_again = LookingAgain(self._read_tokens_standing_by)
-        self._reading_tokens = asyncio.Lock()
         self._standing_by = asyncio.Lock()  #: while the database is told whether this server stands by
+        self._said_to_stand_by = False
         self.not_ready = "the server is starting"
         self.duties = Duties()
         self.looking = (
@@ -164,7 +164,6 @@ class Driver:
             self._stand_by(error)
         duties = (
             self._renew(),
-            self._hear_of_tokens(),
             self._keep_leading(),
             keep_swept(self.current, self.storage, self.store, self.metrics),
         )
@@ -202,9 +201,8 @@ class Driver:
             await term.end()
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
-        elif self.standby is not None:
-            with contextlib.suppress(HippoError):
-                await asyncio.to_thread(self.store.stand_by_no_more, self._holder)
+        else:
+            await self._stand_by_no_more()
         await self.proposers.stop()
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
@@ -243,9 +241,16 @@ class Driver:
         return True
 
     async def read_tokens(self) -> None:
-        """Reads which tokens there are. One reading follows the other: what the later one found counts."""
-        async with self._reading_tokens:
-            self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
+        """Reads which tokens there are, in the leader's own session: it waits for no connection that others hold, and
+        what the later of two readings found counts.
+
+        Raises:
+            Unavailable: The database cannot answer, or no term lives.
+        """
+        term = self.current()
+        found = await term.commits.run(self.store.find_tokens_leading)
+        if self._term is term:
+            self.tokens = TokenBook(found)
 
     async def _read_tokens_standing_by(self) -> None:
         tokens = await asyncio.to_thread(self.store.find_tokens)
@@ -286,10 +291,7 @@ class Driver:
             self.health.note_database()
             raise
         self.health.note_database()
-        async with self._standing_by:
-            if self.standby is not None:
-                await asyncio.to_thread(store.stand_by_no_more, self._holder)
-                self.standby = None
+        self.standby = None
         self.not_ready = "the server is reading its state"
 
         def restore() -> tuple[Engine, Answers, TokenBook, list[Session]]:
@@ -336,11 +338,20 @@ class Driver:
         self.duties.keep_up(make_what_is_wanted(term, self.proposers))
         self.duties.keep_up(consult_policies(term))
         self.duties.keep_up(pack_metrics(term))
+        self.duties.keep_up(self._settle_in(term))
         log.info("term_began", extra={"term": number, "seconds": round(time.monotonic() - began, 3)})
         # What was due while nobody led, and what the restored state asks for, is decided now.
         for command in (CreateProject(project=PROJECT), Tick()):
             _, record = term.decide(command, "server", type(command).__name__)
             term.put([record])
+
+    async def _settle_in(self, term: Term) -> None:
+        """Hears of tokens that were made or revoked while the state was read, and is taken for no standby any more."""
+        try:
+            await self.read_tokens()
+        except HippoError as error:
+            self._give_up(term, error)
+        await self._stand_by_no_more()
 
     def _committed(self, position: int, began: float) -> None:
         term = self._term
@@ -413,7 +424,7 @@ class Driver:
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 
     async def _renew(self) -> None:
-        """Keeps the lead, or the place of one that stands by."""
+        """Keeps the lead, or the place of one that stands by, and hears of tokens that were made or revoked."""
         while True:
             await asyncio.sleep(self._lease_seconds / 3.0)
             term = self._term
@@ -424,27 +435,28 @@ class Driver:
             asked = time.monotonic()
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
+                term.heard = max(term.heard, asked)
+                self.health.note_database()
+                await self.read_tokens()
             except HippoError as error:
                 self._give_up(term, error)
-                continue
-            term.heard = max(term.heard, asked)
-            self.health.note_database()
 
     async def _keep_standing_by(self) -> None:
         """As long as a leader that falls silent is waited for, this server is taken to stand by."""
         async with self._standing_by:
-            if self.standby is not None:
-                await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
+            if self.standby is None:
+                return
+            self._said_to_stand_by = True
+            await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
+        await self._tokens_again.look()
 
-    async def _hear_of_tokens(self) -> None:
-        """Reads again and again which tokens there are; where it cannot, those that are known count."""
-        while True:
-            await asyncio.sleep(self._lease_seconds / 3.0)
-            with contextlib.suppress(HippoError):
-                if self._term is not None:
-                    await self.read_tokens()
-                elif self.standby is not None:
-                    await self._read_tokens_standing_by()
+    async def _stand_by_no_more(self) -> None:
+        """Takes back that it stands by; what cannot be taken back lapses."""
+        async with self._standing_by:
+            if self._said_to_stand_by:
+                with contextlib.suppress(HippoError):
+                    await asyncio.to_thread(self.store.stand_by_no_more, self._holder)
+                    self._said_to_stand_by = False
 
     async def _watch_database(self) -> None:
         """Notices the death of an embedded PostgreSQL before a call does."""

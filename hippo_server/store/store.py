@@ -396,7 +396,17 @@ class Store:
 
     def find_tokens(self) -> list[Token]:
         """All tokens, oldest first, also those that are no longer valid."""
-        return tokens.find_tokens(self._database)
+        with self._database.transaction() as cursor:
+            return tokens.find_tokens(cursor)
+
+    def find_tokens_leading(self) -> list[Token]:
+        """As ``find_tokens``, in the leader's session, for the one thread that writes in it."""
+
+        def find() -> list[Token]:
+            with self._leadership.transaction() as cursor:
+                return tokens.find_tokens(cursor)
+
+        return self._database.retried(find)
 
     def begin_session(self, session: Session) -> None:
         """Keeps that a browser is logged in; it is forgotten with its token."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
-from hippo_server.store.database import Database
 from hippo_server.store.tables import ROLES
 
 if TYPE_CHECKING:
@@ -120,11 +119,10 @@ def _insert(
     return _token(made)
 
 
-def find_tokens(database: Database) -> list[Token]:
+def find_tokens(cursor: Cursor) -> list[Token]:
     """All tokens, oldest first, also those that no longer are valid."""
-    with database.transaction() as cursor:
-        cursor.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY id")
-        return [_token(row) for row in cursor]
+    cursor.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY id")
+    return [_token(row) for row in cursor]
 
 
 def revoke_token(cursor: Cursor, name: str) -> None:

@@ -233,6 +233,9 @@ class MemoryStore:
         self._reach("tokens")
         return []
 
+    def find_tokens_leading(self) -> list[Token]:
+        return self.find_tokens()
+
     def find_sessions(self) -> list[object]:
         self._reach("sessions")
         return []

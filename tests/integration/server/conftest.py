@@ -171,16 +171,10 @@ class RunningServer:
 
     def new_token(self, name: str, role: str, project: str = "default", **options: object) -> str:
         """A new token, known to the server from now on."""
-        from hippo_server.auth.tokens import TokenBook
-
         secret = new_secret()
         self.store.create_token(name, role, project, secret_hash(secret), replace=True, **options)
-        known = self.store.find_tokens()
-
-        def adopt() -> None:
-            self.server.driver.tokens = TokenBook(known)
-
-        self.in_loop(adopt)
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.server.driver.read_tokens(), self.loop).result(90)
         return secret
 
     def connect(self, token: str | None = None, trust: Trust | None = None) -> Connection:

@@ -11,7 +11,8 @@ import psycopg2
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from hippo_core.errors import HippoError, Incompatible, NotAllowed, Standby, TooManyCalls
+from hippo_core.errors import HippoError, Incompatible, NotAllowed, Standby, TooManyCalls, Unavailable
+from hippo_server.store import Store
 from hippo_wire.channel import token_metadata
 from hippo_wire.errors import from_rpc_error
 from hippo_wire.secrets import new_secret, secret_hash
@@ -111,8 +112,10 @@ def test_the_leader_tells_since_when_it_leads_and_who_stands_by(server, standby)
     assert [each.address for each in found.standbys] == [standby.address]
     server.stop()
     until(lambda: reasons(standby) == [], "the lead")
-    found = about(standby, token)
-    assert (found.term, list(found.standbys)) == (2, [])
+    found = until(
+        lambda: None if (answer := about(standby, token)).standbys else answer, "an end of its word"
+    )
+    assert found.term == 2
 
 
 def test_tokens_of_both_homes_are_valid_at_whoever_leads(server, standby):
@@ -124,6 +127,56 @@ def test_tokens_of_both_homes_are_valid_at_whoever_leads(server, standby):
     server.stop()
     until(lambda: reasons(standby) == [], "the lead")
     assert [about(standby, token).role for token in tokens] == ["admin", "worker"] * 2
+
+
+def counts(server, hashed):
+    """Whether a server takes a token, by its digest, for valid."""
+    with contextlib.suppress(NotAllowed):
+        return server.server.driver.tokens.holder(hashed) is not None
+    return False
+
+
+class RevokingStore(Store):
+    """A store one of whose tokens is revoked just after the tokens were read with the state."""
+
+    def find_sessions(self):
+        self.revoke_token("viewer")
+        return super().find_sessions()
+
+
+def test_a_token_that_is_revoked_while_a_server_reads_its_state_counts_no_more(
+    start_server, database_url, monkeypatch
+):
+    """Not even until the server hears of tokens as it renews its lead, which is long hence."""
+    first = start_server()
+    leaked = secret_hash(first.token("viewer"))
+    first.stop()
+    server = start_server(make_store=RevokingStore, leader_lease_seconds=900.0)
+    until(lambda: not counts(server, leaked), "word of the revocation")
+    assert counts(server, secret_hash(server.token("admin")))
+
+
+def test_who_stood_by_says_so_no_more_when_it_leads_though_the_database_failed_it(
+    server, database_url, tmp_path, monkeypatch
+):
+    said = "SELECT address FROM standbys"
+    with beside(server, database_url, tmp_path / "other", 9.0) as standby:
+        until(lambda: execute(database_url, said) == [(standby.address,)], "the standby's word")
+        away = threading.Event()
+        away.set()
+        lead = standby.store.lead
+
+        def fail(*arguments):
+            if away.is_set():
+                raise Unavailable("no database there.")
+            return lead(*arguments)
+
+        monkeypatch.setattr(standby.store, "lead", fail)
+        until(lambda: standby.server.driver.standby is None, "a failure to look")
+        server.stop()
+        away.clear()
+        until(lambda: reasons(standby) == [], "the lead")
+        until(lambda: execute(database_url, said) == [], "an end of its word")
 
 
 def knows(server, token):
@@ -259,8 +312,11 @@ def test_while_the_database_takes_no_change_the_server_lives_and_says_why(
     worker.close()
 
 
-def test_with_all_connections_busy_the_leader_writes_on(server):
-    """Readers wait for a connection, and are told so; no commit and no renewal does: no lease is lost, and no lead."""
+def test_with_all_connections_busy_the_leader_writes_on(server, database_url):
+    """Readers wait for a connection, and are told so; no commit and no renewal does: no lease is lost, and no lead. A
+    token that is revoked meanwhile counts no more.
+    """
+    leaked = secret_hash(server.token("viewer"))
     renewed, term = [], server.server.driver.current()
     renew = server.store.renew
     server.store.renew = lambda number: renewed.append(number) or renew(number)
@@ -272,6 +328,7 @@ def test_with_all_connections_busy_the_leader_writes_on(server):
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             held.append(stack.enter_context(engine.connect()))
+        renewed.clear()
         worker = Worker(server.connect(server.token("worker")))
         with working(worker) as stream:
             order = first_lease(worker, stream)
@@ -279,6 +336,9 @@ def test_with_all_connections_busy_the_leader_writes_on(server):
             worker.work(lambda: order.fence in worker.acknowledged, stream)
         with pytest.raises(TooManyCalls, match="all connections to the database are busy"):
             server.store.find_tokens()
-        until(lambda: len(renewed) >= 4, "renewals, after tokens could not be read")
+        assert counts(server, leaked)
+        execute(database_url, "UPDATE tokens SET revoked_at = now() WHERE name = 'viewer'")
+        until(lambda: not counts(server, leaked), "word of the revocation")
+        until(lambda: len(renewed) >= 3, "renewals")
     assert client.studies.GetStudy(study_pb2.GetStudyRequest(name="study"), timeout=60).study.name == "study"
     assert server.server.driver.current() is term
