@@ -14,6 +14,7 @@ from hippo_wire.channel import caller_metadata, channel_options
 from hippo_wire.observing import tracing
 from hippo_wire.retries import (
     CONTROL_SECONDS,
+    Failed,
     attempt_seconds,
     explained,
     leave,
@@ -88,21 +89,17 @@ class AsyncConnection:
             HippoError: What the server answered, or ``Unavailable``.
         """
         deadline = time.monotonic() + timeout
-        refusal: grpc.RpcError | None = None
+        told: Failed | None = None
         for pause in pauses(self._route):
-            address = self._route.at
+            address, left = self._route.at, attempt_seconds(self._route, timeout, deadline)
             try:
-                return await method(
-                    request,
-                    timeout=attempt_seconds(self._route, timeout, deadline),
-                    metadata=(*self.metadata, *tracing.headers()),
-                )
+                return await method(request, timeout=left, metadata=(*self.metadata, *tracing.headers()))
             except grpc.RpcError as error:
                 wait = pause_before_retry(error, pause, self._route, deadline)
-                refusal = telling(error, refusal)
-                if wait is None:
-                    raise await self._explained(address, refusal) from error
+                told = telling((address, error), told, left)
                 leave(self._route, address, error)
+                if wait is None:
+                    raise await self._explained(*told) from error
             await asyncio.sleep(wait)
         raise AssertionError("pauses never end")
 
@@ -126,12 +123,12 @@ class AsyncConnection:
             async for response in call:
                 yield response
         except grpc.RpcError as error:
+            leave(self._route, address, error)
             raise await self._explained(address, error) from error
         finally:
             call.cancel()
 
     async def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
-        leave(self._route, address, error)
         return await asyncio.to_thread(explained, error, address, self._trust, self._route.names)
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from hippo_wire.observing import tracing
 from hippo_wire.retries import (
     ANSWER_SECONDS,
     UPLOAD_SECONDS,
+    Failed,
     attempt_seconds,
     explained,
     leave,
@@ -139,7 +140,7 @@ class _Calls(
         patience = client_call_details.timeout or patience_seconds(self._route)
         deadline = time.monotonic() + patience
         changes = bool(getattr(request, "request_id", ""))
-        refusal: grpc.RpcError | None = None
+        told: Failed | None = None
         for pause in pauses(self._route):
             left = attempt_seconds(self._route, client_call_details.timeout, deadline)
             if changes and client_call_details.timeout is None and not self._route.has_others():
@@ -152,10 +153,10 @@ class _Calls(
             if not isinstance(error, grpc.RpcError):
                 raise error
             wait = pause_before_retry(error, pause, self._route, deadline)
-            refusal = telling(error, refusal)
-            if wait is None:
-                raise self._explain(address, refusal) from error
+            told = telling((address, error), told, left)
             leave(self._route, address, error)
+            if wait is None:
+                raise self._explained(*told) from error
             time.sleep(wait)
         raise AssertionError("pauses never end")
 
@@ -196,6 +197,9 @@ class _Calls(
     def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
         """What a failed call stands for; the next one goes to another server where that may help."""
         leave(self._route, address, error)
+        return self._explained(address, error)
+
+    def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
         found = explained(error, address, self._trust, self._route.names)
         if isinstance(found, NotAllowed) and self._origin:
             found.hint = f"{self._origin} {found.hint}".rstrip()

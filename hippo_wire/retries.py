@@ -2,8 +2,8 @@
 
 Every call carries the bearer token and the caller's version. A unary call gets a deadline, ``CONTROL_SECONDS`` unless
 its caller gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero
-to a bound that doubles (full jitter), or half of what is left of the time, so that no pause uses up the rest of it;
-where it is that the caller asks too often, after the time that the server names.
+to a bound that doubles (full jitter), and below half of what is left of the time, so that no pause uses up the rest of
+it; where it is that the caller asks too often, after the time that the server names.
 That is safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
 ``UPLOAD_SECONDS``; streams that the server sends have no deadline. Both are tried again only where the caller asks too
 often: a stream before its first message has come, for as long as ``CONTROL_SECONDS``; an upload from its beginning, if
@@ -23,7 +23,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -37,9 +37,12 @@ ANSWER_SECONDS = 60.0
 TAKE_OVER_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
-LAST_ATTEMPT_SECONDS = 0.5
+LAST_ATTEMPT_SECONDS = 0.2
+SHORT_ATTEMPT_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_AMONG_SECONDS = 1.0
+
+Failed: TypeAlias = tuple[str, grpc.RpcError]  #: the server that was asked, and how that failed
 
 
 def pauses(route: Route[Any] | None = None) -> Iterator[float]:
@@ -84,20 +87,21 @@ def pause_before_retry(
     code = _code(error)
     silent = code is grpc.StatusCode.DEADLINE_EXCEEDED and route.has_others()
     if silent or code is grpc.StatusCode.UNAVAILABLE:
-        return min(pause, left / 2.0) if left > LAST_ATTEMPT_SECONDS else None
+        return min(pause, random.uniform(left / 4.0, left / 2.0)) if left > LAST_ATTEMPT_SECONDS else None
     wait = seconds_until_turn(error, pause)
     return wait if wait is not None and wait < left else None
 
 
-def telling(error: grpc.RpcError, refusal: grpc.RpcError | None) -> grpc.RpcError:
-    """How a call failed: an attempt that found no answer in what was left of the time says less than a refusal before.
+def telling(failed: Failed, refused: Failed | None, seconds: float) -> Failed:
+    """How a call failed that is given up: a refusal says more than that what was left of the time was not enough.
 
     Args:
-        error: How the last attempt failed.
-        refusal: How an earlier one did; None: it was the first.
+        failed: The server that was asked last, and how that failed.
+        refused: The same of the attempt before, as this gave it; None: there was none.
+        seconds: What the last attempt was given.
     """
-    silent = _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED
-    return refusal if silent and refusal is not None else error
+    ran_out = _code(failed[1]) is grpc.StatusCode.DEADLINE_EXCEEDED and seconds <= SHORT_ATTEMPT_SECONDS
+    return refused if ran_out and refused is not None else failed
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode | None:

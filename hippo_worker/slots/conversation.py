@@ -43,7 +43,7 @@ from hippo_worker.supplies import Supplies
 logger = logging.getLogger(__name__)
 
 QUIT_SECONDS = 5.0  #: a runner that was told to end has so long
-CLOSED_SECONDS = 10.0  #: one that has closed its socket has so long to be dead: how it died may be told late
+CLOSED_SECONDS = 5.0  #: one that has closed its socket has so long to be dead: how it died may be told late
 TAIL_BYTES = 4000
 
 
