@@ -1,7 +1,8 @@
 """A server with a few studies, and a browser: Debian's Chromium, driven by Playwright.
 
-Both are made once for all tests of this folder, and end with it: Playwright keeps an event loop of its own, which other
-tests' loops would run into. The studies are trained by a scripted worker, without torch.
+Both are made once for all tests of a module, and end with it: Playwright keeps an event loop of its own, which other
+tests' loops would run into, and what a server goes on to do, other tests would take for what they look at. The studies
+are trained by a scripted worker, without torch.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def browser() -> Iterator[playwright_api.Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def studies_server(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[str], str], database_template: str
 ) -> Iterator[RunningServer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -24,7 +25,7 @@ async def pauses_until_silent(monkeypatch: pytest.MonkeyPatch, silence_seconds: 
             raise asyncio.CancelledError
 
     health.note_database()
-    monkeypatch.setattr(asyncio, "sleep", pause)
+    monkeypatch.setattr("hippo_server.health.asyncio", SimpleNamespace(sleep=pause))
     with pytest.raises(asyncio.CancelledError):
         await health.notice_silence()
     return found[1:]
