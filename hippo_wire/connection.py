@@ -156,7 +156,7 @@ class _Calls(
             told = telling((address, error), told, left)
             leave(self._route, address, error)
             if wait is None:
-                raise self._explained(*told) from error
+                raise self._in_words(*told) from error
             time.sleep(wait)
         raise AssertionError("pauses never end")
 
@@ -197,9 +197,10 @@ class _Calls(
     def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
         """What a failed call stands for; the next one goes to another server where that may help."""
         leave(self._route, address, error)
-        return self._explained(address, error)
+        return self._in_words(address, error)
 
-    def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
+    def _in_words(self, address: str, error: grpc.RpcError) -> HippoError:
+        """What a failed call stands for, and where the token is from that did not do."""
         found = explained(error, address, self._trust, self._route.names)
         if isinstance(found, NotAllowed) and self._origin:
             found.hint = f"{self._origin} {found.hint}".rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -50,6 +51,13 @@ def environment(**more: str) -> dict[str, str]:
     """That of the tests, without anything that names a server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HIPPO_")}
     return {**kept, "NO_COLOR": "1", **more}
+
+
+def checkpoint_folders(storage: Path) -> list[Path]:
+    """Where the checkpoints lie that are whole, as ``.../PLAN/NODE/STEP/FENCE``."""
+    # Path.glob fails where a server removes a folder meanwhile.
+    manifests = glob.glob(f"{storage}/*/checkpoints/*/*/*/*/manifest.json")  # noqa: PTH207
+    return [Path(manifest).parent for manifest in manifests]
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ import psycopg2
 from hippo_client import Client
 from hippo_server.postgres import cluster
 from hippo_server.postgres.embedded import DATABASE
-from tests.acceptance.conftest import Pool, _plain, until
+from tests.acceptance.conftest import Pool, _plain, checkpoint_folders, until
 from tests.processes import family, is_gone
 
 # libpq tells of a lost connection as an error of no class; a wrong statement is one of a class.
@@ -179,9 +178,7 @@ class Ledger:
 
     def published(self) -> set[tuple[int, int, int]]:
         """Node, step and fence of the checkpoints that are whole in the storage."""
-        # Path.glob fails where the server removes a folder meanwhile.
-        manifests = glob.glob(f"{self._storage}/*/checkpoints/*/*/*/*/manifest.json")  # noqa: PTH207
-        found = (manifest.split("/")[-4:-1] for manifest in manifests)
+        found = (folder.parts[-3:] for folder in checkpoint_folders(self._storage))
         return {(int(node), int(step), int(fence)) for node, step, fence in found}
 
     def unknown(self) -> set[tuple[int, int, int]]:

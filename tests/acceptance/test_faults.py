@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import json
 import shutil
 import signal
@@ -27,7 +26,14 @@ from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from hippo_core.errors import Unavailable
 from hippo_core.study import StudySpec
-from tests.acceptance.conftest import COMMAND, STUDY_FOLDER, LocalHome, environment, until
+from tests.acceptance.conftest import (
+    COMMAND,
+    STUDY_FOLDER,
+    LocalHome,
+    checkpoint_folders,
+    environment,
+    until,
+)
 from tests.acceptance.nemesis import Arena, Ledger, Rows, embedded_url, kill_process
 from tests.acceptance.oracle import GRID, bare, digest, distinct_prefixes, study_file
 from tests.processes import command_line
@@ -616,9 +622,10 @@ def test_a_worker_that_sleeps_past_its_lease_changes_nothing_when_it_wakes(arena
 
 
 def folder_of(arena: Arena, node: int, step: int, fence: int) -> Path:
-    """Where a checkpoint lies. ``Path.glob`` trips over folders that go meanwhile."""
-    (folder,) = glob.glob(f"{arena.path}/storage/*/checkpoints/*/{node}/{step}/{fence}")  # noqa: PTH207
-    return Path(folder)
+    """Where a checkpoint lies."""
+    place = (str(node), str(step), str(fence))
+    (folder,) = (each for each in checkpoint_folders(arena.path / "storage") if each.parts[-3:] == place)
+    return folder
 
 
 def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:

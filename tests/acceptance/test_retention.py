@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from hippo_client.cli.main import call
 from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from hippo_core.study import StudySpec
-from tests.acceptance.conftest import Pool, until
+from tests.acceptance.conftest import Pool, checkpoint_folders, until
 from tests.acceptance.oracle import GRID, STEPS, bare, digest, study_file
 
 ASHA = f"max_steps={STEPS}, policy=policies.asha(min_steps=1, reduction_factor=2)"
@@ -20,9 +19,7 @@ ASHA = f"max_steps={STEPS}, policy=policies.asha(min_steps=1, reduction_factor=2
 
 def stored(pool: Pool) -> set[str]:
     """The checkpoints that lie in the storage."""
-    # ``Path.glob`` trips over folders that go meanwhile.
-    manifests = glob.glob(f"{pool.path}/storage/*/checkpoints/*/*/*/*/manifest.json")  # noqa: PTH207
-    return {"/".join(manifest.split("/")[-5:-1]) for manifest in manifests}
+    return {"/".join(folder.parts[-4:]) for folder in checkpoint_folders(pool.path / "storage")}
 
 
 def recorded(pool: Pool) -> set[str]:

@@ -95,7 +95,7 @@ def make(limits: CallLimits | None = None) -> tuple[httpx.AsyncClient, Written]:
     written = Written()
     book = TokenBook([token(role, role=role, name=role) for role in ("viewer", "editor")])
     transport = httpx.ASGITransport(make_gate(PAGES, book, limits, written))
-    return httpx.AsyncClient(transport=transport, base_url=OWN, timeout=60), written
+    return httpx.AsyncClient(transport=transport, base_url=OWN), written
 
 
 def bearer(role: str) -> dict[str, str]:
@@ -234,7 +234,7 @@ async def test_files_of_the_page_are_not_counted_and_a_browser_leaves_its_users_
     limits = CallLimits(calls_per_second=1, burst=1)
     gate = make_gate([*PAGES, *static_files.pages()], TokenBook([viewer]), limits, sessions=sessions)
     browser = {"Cookie": "hippo-7441=hippo_c"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN, timeout=60) as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN) as http:
         assert (await http.get("/read", headers=browser)).status_code == 200
         assert (await http.get("/read", headers=browser)).status_code == 429
         assert (await http.get("/read", headers=bearer("viewer"))).status_code == 200
@@ -267,7 +267,7 @@ async def test_streams_that_are_open_at_once_are_limited() -> None:
     book = TokenBook([token("viewer", role="viewer")])
     page = Page(path="/held", roles={"GET": VIEWERS}, answer=held, streams=True)
     gate = make_gate([page], book, CallLimits(streams=2))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN, timeout=60) as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN) as http:
         listening = [asyncio.create_task(http.get("/held", headers=bearer("viewer"))) for _ in range(2)]
         await begun.acquire()
         await begun.acquire()
@@ -309,7 +309,7 @@ async def test_who_shows_what_is_not_known_is_looked_for_where_another_server_ma
 
     gate = make_gate(PAGES, TokenBook(()), look_again=look_again)
     gate._tokens = Book
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN, timeout=60) as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN) as client:
         assert (await client.get("/read")).status_code == 401
         assert looks == 0  # nothing was shown
         assert (await client.get("/read", headers=bearer("viewer"))).status_code == 200
